@@ -1,0 +1,80 @@
+"""Every source of text, one row each. `data.sources` in the parameters names the rows to use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from tinyguardrail.data.corpus import read_corpus
+from tinyguardrail.data.docstrings import Docstring, mine_package
+from tinyguardrail.data.records import write_records
+from tinyguardrail.errors import UserError
+from tinyguardrail.files import atomic_file
+from tinyguardrail.params import Data
+from tinyguardrail.paths import CORPUS
+
+
+class SourceError(UserError):
+    """A source that cannot be had."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A registered source; `fetch(target, settings)` writes it as parquet and returns its rows."""
+
+    name: str
+    licence: str
+    about: str
+    fetch: Callable[[Path, Data], int]
+
+
+def _fetch_authored(target: Path, settings: Data) -> int:
+    records = read_corpus(CORPUS)
+    write_records(target, records)
+    return len(records)
+
+
+def _fetch_docstrings(target: Path, settings: Data) -> int:
+    mined = [docstring for package in settings.docstring_packages for docstring in mine_package(package)]
+    rows = list({docstring.text: docstring for docstring in reversed(mined)}.values())[
+        ::-1
+    ]  # the first stays
+    _write_docstrings(target, rows)
+    return len(rows)
+
+
+def _write_docstrings(target: Path, rows: Sequence[Docstring]) -> None:
+    table = pa.table({name: [getattr(row, name) for row in rows] for name in Docstring._fields})
+    with atomic_file(target) as temporary:
+        parquet.write_table(table, temporary, compression="zstd")
+
+
+SOURCES = {
+    source.name: source
+    for source in (
+        Source("authored", "Apache-2.0", "texts written for this project, in data/corpus", _fetch_authored),
+        Source(
+            "docstrings",
+            "BSD-3-Clause and PSF-based licences of the packages mined",
+            "docstrings of the installed, pinned packages",
+            _fetch_docstrings,
+        ),
+    )
+}
+
+
+def find_source(name: str) -> Source:
+    """The registry row of that name.
+
+    Raises:
+        SourceError: there is none.
+    """
+    if name not in SOURCES:
+        raise SourceError(
+            f"data.sources: unknown source {name!r}; registered are {', '.join(sorted(SOURCES))}"
+        )
+    return SOURCES[name]

@@ -1,0 +1,76 @@
+"""Data behind the curves: routing threshold sweep, ROC and reliability, means over seeds."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.metrics import roc_curve
+
+from tinyguardrail.evaluation.metrics import confidence_bin
+from tinyguardrail.evaluation.routing import Decisions, decide, deep_share
+from tinyguardrail.evaluation.scores import Scores
+from tinyguardrail.evaluation.suites import PLAIN, is_hard_negative, transforms
+
+Columns = dict[str, list[float]]  # a table by column
+
+THRESHOLDS = np.linspace(0, 1, 21)
+# Dense where a guard is operated, below a few percent.
+FALSE_POSITIVE_RATES = np.concatenate([np.geomspace(0.001, 0.1, 41), np.linspace(0.12, 1, 45)])
+
+
+def routing_sweep(scores: Scores, target_false_positive_rate: float) -> Columns:
+    """What each routing threshold would give, calibrated anew at each of them.
+
+    Recall and false-positive rate are those of untransformed test rows.
+    """
+    test, threat = scores.split("test"), scores.threat
+    plain = test & (scores.rows["transform"] == PLAIN)
+    groups = {
+        "recall": plain & threat,
+        "false_positive_rate": plain & ~threat,
+        "hard_negative_false_positive_rate": test & is_hard_negative(scores.rows, threat),
+    }
+    table: Columns = {"threshold": [], "deep_share": []}
+    for threshold in THRESHOLDS:
+        decisions = decide(scores, float(threshold), target_false_positive_rate)
+        table["threshold"].append(float(threshold))
+        table["deep_share"].append(float(deep_share(decisions.deep[:, test]).mean()))
+        for name, rows in groups.items():
+            if rows.any():
+                table.setdefault(name, []).append(float(decisions.blocked[:, rows].mean()))
+    return table
+
+
+def roc(scores: Scores, decisions: Decisions) -> Columns:
+    """Recall at fixed false-positive rates: untransformed rows, and each attack family
+    against benign text put through the same transform."""
+    test = scores.split("test")
+    groups = {"authored": test & (scores.rows["transform"] == PLAIN)}
+    groups |= {
+        name: test & mask for name, mask in transforms(scores).items() if name in set(scores.rows["family"])
+    }
+    table: Columns = {"false_positive_rate": FALSE_POSITIVE_RATES.tolist()}
+    for name, rows in groups.items():
+        threat = scores.threat[rows]
+        if not threat.any() or threat.all():
+            continue
+        recalls = []
+        for score in decisions.threat_score[:, rows]:
+            fpr, tpr, _ = roc_curve(threat, score, drop_intermediate=False)
+            recalls.append(tpr[np.searchsorted(fpr, FALSE_POSITIVE_RATES, side="right") - 1])
+        table[name] = np.mean(recalls, axis=0).tolist()
+    return table
+
+
+def reliability(scores: Scores, decisions: Decisions, bins: int) -> Columns:
+    """Mean confidence and accuracy by equal-width confidence bin, untransformed test rows."""
+    rows = scores.split("test") & (scores.rows["transform"] == PLAIN)
+    confidence = decisions.confidence[:, rows].ravel()
+    correct = (decisions.predicted[:, rows] == scores.label[rows]).ravel()
+    index = confidence_bin(confidence, bins)
+    table: Columns = {"confidence": [], "accuracy": [], "rows": []}
+    for each in np.unique(index):
+        own = index == each
+        table["confidence"].append(float(confidence[own].mean()))
+        table["accuracy"].append(float(correct[own].mean()))
+        table["rows"].append(int(own.sum()))
+    return table

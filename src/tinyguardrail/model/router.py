@@ -1,0 +1,34 @@
+"""The router: how much an input would gain from the deep branch, as a score in [0, 1]."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from tinyguardrail.model.configuration import GuardConfig
+from tinyguardrail.model.layers import masked_mean
+
+
+class Router(nn.Module):
+    """A small network over pooled embeddings.
+
+    It reads the embeddings without sending a gradient back: it has to judge what the
+    branches will do, not to change it. `offset` is set once, after training, so that a
+    score of 0.5 stands where the wanted share of validation texts lies above.
+    """
+
+    def __init__(self, config: GuardConfig):
+        super().__init__()
+        self.norm = nn.LayerNorm(2 * config.hidden_size)
+        self.hidden = nn.Linear(2 * config.hidden_size, config.router_hidden)
+        self.output = nn.Linear(config.router_hidden, 1)
+        self.register_buffer("offset", torch.zeros(1))
+
+    def forward(self, embeddings: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """embeddings (B, T, D), attention_mask (B, T) -> logits of the score, (B,)."""
+        embeddings = embeddings.detach()
+        hole = (1.0 - attention_mask.to(embeddings.dtype)).unsqueeze(-1) * -10000.0
+        pooled = torch.cat((masked_mean(embeddings, attention_mask), (embeddings + hole).amax(1)), dim=-1)
+        hidden = functional.gelu(self.hidden(self.norm(pooled)))
+        return self.output(hidden).squeeze(-1) - self.offset

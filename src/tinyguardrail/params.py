@@ -1,0 +1,285 @@
+"""`params.yaml` as strict, typed models.
+
+Every stage reads its settings through `load_params`. An unknown key, a wrong type or a
+value out of range raises `ParamsError`, whose one-line message names the file, the key,
+the value found and what is allowed. YAML 1.2 rules apply, so that `1e-05`, which
+`dvc exp run -S train.learning_rate=0.00001` writes, is a number.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from tinyguardrail.errors import UserError
+from tinyguardrail.paths import PARAMS_FILE
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+OpenFraction = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+CountOrZero = Annotated[int, Field(ge=0)]
+
+
+class ParamsError(UserError):
+    """A setting that cannot be used; the message is one line."""
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Compute(Strict):
+    threads: Annotated[int, Field(ge=1, le=256)]
+
+
+class Data(Strict):
+    sources: Annotated[list[str], Field(min_length=1)]
+    docstring_packages: list[str]
+    split_seed: CountOrZero
+    validation_fraction: OpenFraction
+    test_fraction: OpenFraction
+    technical_negatives: CountOrZero
+    trigger_share: Fraction
+
+    @model_validator(mode="after")
+    def leave_rows_to_train_on(self) -> Data:
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError("validation_fraction + test_fraction must be below 1")
+        return self
+
+
+class Attacks(Strict):
+    flipattack: CountOrZero
+    homoglyph: CountOrZero
+    encoding: CountOrZero
+    zero_width: CountOrZero
+    typoglycemia: CountOrZero
+    max_characters: Annotated[int, Field(ge=20)]
+
+
+class Model(Strict):
+    vocab_size: Annotated[int, Field(ge=2500, le=30522)]
+    max_length: Annotated[int, Field(ge=8, le=512)]
+    chars_per_token: Annotated[int, Field(ge=5, le=64)]
+    char_table_size: Annotated[int, Field(ge=512)]
+    char_dim: Count
+    char_filters: Count
+    char_kernel_sizes: Annotated[list[Count], Field(min_length=1)]
+    fast_layers: Annotated[int, Field(ge=1, le=6)]
+    deep_layers: Annotated[int, Field(ge=1, le=6)]
+    num_experts: Annotated[int, Field(ge=2)]
+    top_k: Count
+    expert_noise: Annotated[float, Field(ge=0)]
+    router_hidden: Count
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+    @model_validator(mode="after")
+    def enough_experts(self) -> Model:
+        if self.top_k > self.num_experts:
+            raise ValueError(f"top_k must be at most num_experts ({self.num_experts})")
+        return self
+
+
+class Train(Strict):
+    epochs: Count
+    batch_size: Count
+    learning_rate: Positive
+    head_learning_rate: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    warmup_fraction: Fraction
+    clip_norm: Positive
+    precision: Literal["bf16", "fp32"]
+    focal_alpha: Annotated[float, Field(gt=0, le=1)]
+    focal_gamma: Annotated[float, Field(ge=0)]
+    router_weight: Annotated[float, Field(ge=0)]
+    ratio_weight: Annotated[float, Field(ge=0)]
+    balance_weight: Annotated[float, Field(ge=0)]
+    deep_share: OpenFraction
+    checkpoint_seconds: Annotated[float, Field(ge=0)]
+
+
+class Quantize(Strict):
+    per_channel: bool
+
+
+class Export(Strict):
+    opset: Annotated[int, Field(ge=18, le=21)]
+    parity_rows: Count
+    parity_tolerance: Positive
+
+
+class Benchmark(Strict):
+    batch_size: Count
+    latency_rows: Count
+    latency_warmup: CountOrZero
+
+
+class Router(Strict):
+    threshold: Fraction
+
+
+class Calibration(Strict):
+    target_false_positive_rate: OpenFraction
+    bins: Annotated[int, Field(ge=2)]
+
+
+class Statistics(Strict):
+    alpha: OpenFraction
+    bootstrap_samples: Annotated[int, Field(ge=100)]
+    seed: CountOrZero
+
+
+class VarModel(Strict):
+    layers: Count
+    hidden_size: Count
+    intermediate_size: Count
+    heads: Count
+    experts: Annotated[int, Field(ge=2)]
+    vocab_size: Annotated[int, Field(ge=257)]
+    max_positions: Annotated[int, Field(ge=2)]
+
+    @model_validator(mode="after")
+    def heads_are_whole(self) -> VarModel:
+        if self.hidden_size % (2 * self.heads):
+            raise ValueError(f"hidden_size must be a multiple of 2 * heads ({2 * self.heads})")
+        return self
+
+
+class VarTrain(Strict):
+    validation_fraction: OpenFraction
+    test_fraction: OpenFraction
+    tokenizer_documents: Count
+    sequence_length: Annotated[int, Field(ge=2)]
+    batch_size: Count
+    steps: Count
+    learning_rate: Positive
+    warmup_fraction: Fraction
+    weight_decay: Annotated[float, Field(ge=0)]
+    clip_norm: Positive
+    balance_weight: Annotated[float, Field(ge=0)]
+    entropy_weight: Annotated[float, Field(ge=0)]
+    token_weight: Annotated[float, Field(ge=0)]
+    drop_second: Fraction
+
+    @model_validator(mode="after")
+    def leave_modules_to_train_on(self) -> VarTrain:
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError("validation_fraction + test_fraction must be below 1")
+        return self
+
+
+class VarEval(Strict):
+    statistics_sequences: Count
+    threshold_sequences: Count
+    test_sequences: Count
+    batch_size: Count
+    repeats: Count
+
+
+class Var(Strict):
+    corpus: Literal["docstrings"]
+    preset: Literal["conservative", "balanced", "aggressive"]
+    model: VarModel
+    train: VarTrain
+    eval: VarEval
+
+    @model_validator(mode="after")
+    def sequences_fit(self) -> Var:
+        if self.train.sequence_length > self.model.max_positions:
+            raise ValueError(
+                f"train.sequence_length must be at most model.max_positions ({self.model.max_positions})"
+            )
+        return self
+
+
+class Params(Strict):
+    """All settings of one scale; field names are the keys of `params.yaml`."""
+
+    scale: Literal["root", "full", "smoke"]
+    seeds: Annotated[list[CountOrZero], Field(min_length=1)]
+    compute: Compute
+    data: Data
+    attacks: Attacks
+    model: Model
+    train: Train
+    quantize: Quantize
+    export: Export
+    benchmark: Benchmark
+    router: Router
+    calibration: Calibration
+    statistics: Statistics
+    var: Var
+
+    @model_validator(mode="after")
+    def seeds_differ(self) -> Params:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds must all differ")
+        return self
+
+
+def load_params(path: Path | str = PARAMS_FILE) -> Params:
+    """Read and check `params.yaml`.
+
+    Raises:
+        ParamsError: the file is missing, is not YAML, or holds a setting that is not allowed.
+    """
+    path = Path(path)
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(f"{path}: not found; run from the folder that holds {path.name}") from None
+    except YAMLError as error:
+        raise ParamsError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    return parse_params(content, name=str(path))
+
+
+def parse_params(content: Any, name: str = "params.yaml") -> Params:
+    """Check settings already read from YAML; `name` is what errors call the file."""
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise ParamsError(f"{name}: {_describe(error.errors()[0])}") from None
+
+
+def _describe(error: Any) -> str:
+    key = ".".join(str(part) for part in error["loc"]) or "(whole file)"
+    if error["type"] == "missing":
+        return f"{key} is missing"
+    if error["type"] == "extra_forbidden":
+        known = ", ".join(_fields_at(error["loc"][:-1]))
+        return f"{key} = {error['input']!r} is an unknown key; allowed here: {known}"
+    if error["type"] == "value_error":
+        return f"{key}: {error['ctx']['error']}"
+    allowed = error["msg"].replace("Input should be", "must be")
+    return f"{key} = {error['input']!r} {allowed}{_range_of(error['loc'])}"
+
+
+def _fields_at(location: tuple[Any, ...]) -> list[str]:
+    model: Any = Params
+    for part in location:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)
+
+
+def _range_of(location: tuple[Any, ...]) -> str:
+    """The whole range of a number, so that a wrong type learns it too."""
+    model: Any = Params
+    field = None
+    for part in location:
+        if not (isinstance(model, type) and issubclass(model, BaseModel)) or part not in model.model_fields:
+            return ""
+        field = model.model_fields[part]
+        model = field.annotation
+    words = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+    bounds = [
+        f"{sign} {getattr(limit, name)}"
+        for limit in (field.metadata if field else [])
+        for name, sign in words.items()
+        if getattr(limit, name, None) is not None
+    ]
+    return f" (allowed: {', '.join(bounds)})" if bounds else ""

@@ -1,0 +1,138 @@
+"""`results/headline.json` and `paper/numbers.json`: every number that people read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tinyguardrail.evaluation.evaluate import Results
+from tinyguardrail.evaluation.summary import rounded
+from tinyguardrail.params import Params
+from tinyguardrail.reporting.tables import Table
+from tinyguardrail.reporting.targets import TARGETS, judge, look_up
+from tinyguardrail.reporting.text import BANNERS, MISSING, interval, kind_of, number
+
+# name -> (system, test, metric). Timings have no place here: this file is compared
+# between experiments, and theirs would differ without a cause.
+HEADLINE = {
+    "guard.recall": ("guard", "authored", "recall"),
+    "guard.false_positive_rate": ("guard", "authored", "false_positive_rate"),
+    "guard.hard_negative_false_positive_rate": ("guard", "trigger_words", "false_positive_rate"),
+    "guard.flipattack_recall": ("guard", "flipattack", "recall"),
+    "guard.flipattack_control_false_positive_rate": ("guard", "control_flipattack", "false_positive_rate"),
+    "guard.auc": ("guard", "authored", "auc"),
+    "guard.accuracy": ("guard", "authored", "accuracy"),
+    "guard.macro_f1": ("guard", "authored", "macro_f1"),
+    "guard.ece": ("guard", "authored", "ece"),
+    "guard.deep_share": ("guard", "router", "deep_share"),
+    "guard.size_mb": ("guard", "size", "int8_size_mb"),
+    "var.perplexity_change": ("var", "*", "perplexity_change"),
+    "var.learned_share": ("var", "*", "learned_share"),
+    "var.experts_per_call": ("var", "*", "experts_per_call"),
+}
+
+# Numbers in the prose that a small test set or an untimed checkout may lack.
+MAY_BE_MISSING = (
+    "guard.direct_injection.recall",
+    "guard.jailbreak.recall",
+    "guard.trigger_words.false_positive_rate",
+    "guard.flipattack.recall",
+    "guard.flipattack.auc",
+    "guard.control_flipattack.false_positive_rate",
+    "guard.latency.p95_ms",
+    "guard.latency.always_fast_p95_ms",
+    "guard.latency.always_deep_p95_ms",
+    "guard.size.int8_size_mb",
+    "guard.size.int8_label_agreement",
+    "guard.size.fp32_size_mb",
+    "var.speedup_vs_best_stock",
+    "var.speedup_vs_own_kernel",
+)
+
+
+def headline(results: Results) -> dict[str, float]:
+    """A flat file for `dvc metrics` and `dvc exp show`, four decimals."""
+    found = {name: look_up(results, path) for name, path in HEADLINE.items()}
+    return {name: rounded(summary.mean, 4) for name, summary in found.items() if summary}
+
+
+def numbers(
+    results: Results, params: Params, data_card: dict[str, Any], tables: list[Table], digests: dict[str, str]
+) -> dict[str, Any]:
+    """The content of `paper/numbers.json`.
+
+    Values have the raw number, its text, and the text of its interval; verdicts and table
+    rows are text. `digests` maps a results file to the start of its sha256.
+    """
+    values = _settings(params) | _counts(data_card) | _measured(results) | _tests(results)
+    for name in MAY_BE_MISSING:
+        values.setdefault(name, {"raw": None, "text": MISSING, "interval": ""})
+    hardware = results.hardware or {"cpu": MISSING, "cores": MISSING, "threads": MISSING}
+    return {
+        "scale": params.scale,
+        "banner": BANNERS[params.scale],
+        "digests": digests,
+        "hardware": {key: str(hardware[key]) for key in ("cpu", "cores", "threads")},
+        "var": {"preset": results.var["preset"], "corpus": results.var["corpus"]},
+        "targets": {target.name: judge(target, results) for target in TARGETS},
+        "values": dict(sorted(values.items())),
+        "tables": {
+            table.name: {"caption": table.caption, "header": list(table.header), "rows": table.rows}
+            for table in tables
+        },
+    }
+
+
+def _value(raw: float, kind: str, bounds: Sequence[float] | None = None) -> dict[str, Any]:
+    return {"raw": rounded(raw), "text": number(raw, kind), "interval": interval(bounds, kind)}
+
+
+def _measured(results: Results) -> dict[str, Any]:
+    """Every summary by its path; VAR's without the corpus, of which there is one."""
+    values = {}
+    for system, tests in results.systems.items():
+        for test, found in tests.items():
+            for metric, summary in found.items():
+                name = f"var.{metric}" if system == "var" else f"{system}.{test}.{metric}"
+                values[name] = _value(summary.mean, kind_of(metric), summary.interval)
+    change = look_up(results, ("var", "*", "perplexity_change"))
+    values["var.perplexity_change_over_sequences"] = _value(
+        change.mean, "percent_change", change.extra["ci95_sequences"]
+    )
+    return values
+
+
+def _tests(results: Results) -> dict[str, Any]:
+    """Differences and adjusted p-values of the comparisons that pool the seeds."""
+    values = {}
+    for each in (each for each in results.significance if each["seed"] is None):
+        name = f"test.{each['method']}.{each['metric']}.{each['b']}"
+        values[f"{name}.difference"] = _value(each["difference"], "percent_change")
+        if each["p"] is not None:
+            values[f"{name}.p"] = _value(each["p_holm"], "p_value")
+    return values
+
+
+def _settings(params: Params) -> dict[str, Any]:
+    return {
+        "params.seeds": _value(len(params.seeds), "count"),
+        "params.router_threshold": _value(params.router.threshold, "factor"),
+        "params.target_false_positive_rate": _value(params.calibration.target_false_positive_rate, "percent"),
+        "params.vocab_size": _value(params.model.vocab_size, "count"),
+        "params.fast_layers": _value(params.model.fast_layers, "count"),
+        "params.deep_layers": _value(params.model.deep_layers, "count"),
+        "params.num_experts": _value(params.model.num_experts, "count"),
+        "params.top_k": _value(params.model.top_k, "count"),
+        "params.deep_share": _value(params.train.deep_share, "percent"),
+        "params.bootstrap_samples": _value(params.statistics.bootstrap_samples, "count"),
+    }
+
+
+def _counts(data_card: dict[str, Any]) -> dict[str, Any]:
+    values = {"data.rows": _value(data_card["rows"], "count")}
+    values["data.duplicates_removed"] = _value(data_card["duplicates_removed"], "count")
+    values["data.families"] = _value(len(data_card["by_family"]), "count")
+    values["data.languages"] = _value(len(data_card["by_language"]), "count")
+    for split in ("train", "validation", "test"):
+        values[f"data.{split}"] = _value(data_card["by_split"].get(split, 0), "count")
+    return values

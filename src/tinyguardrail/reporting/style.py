@@ -1,0 +1,73 @@
+"""One look for every figure, and files that are the same bytes on every run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from tinyguardrail.files import atomic_file
+
+WIDTH_INCHES = 3.35  # one column of the paper
+
+# Okabe and Ito's palette: told apart without red-green vision and in grey print.
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7F7F7F"
+CYCLE = (BLUE, ORANGE, GREEN, PURPLE, "#56B4E9", "#E69F00", GREY)
+
+SETTINGS = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#404040",
+    "axes.grid": True,
+    "axes.labelsize": 7,
+    "axes.linewidth": 0.6,
+    "axes.prop_cycle": matplotlib.cycler(color=CYCLE),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "font.family": "DejaVu Sans",
+    "font.size": 7,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.5,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "path.simplify": False,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "path",  # no font is looked up where the figure is shown
+    "svg.hashsalt": "tinyguardrail",  # element names that do not change between runs
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+}
+
+
+@contextmanager
+def figure(height_inches: float) -> Iterator[Figure]:
+    """A figure one column wide, in this style, closed at the end."""
+    with plt.rc_context({**matplotlib.rcParamsDefault, **SETTINGS, "backend": "Agg"}):
+        drawn = plt.figure(figsize=(WIDTH_INCHES, height_inches), layout="constrained")
+        try:
+            yield drawn
+        finally:
+            plt.close(drawn)
+
+
+def save(drawn: Figure, path: Path, banner: str, source: str) -> None:
+    """Write `path` as SVG and PDF without dates, with the scale above and the source below.
+
+    Args:
+        banner: the scale, e.g. "root scale: ...".
+        source: the results file the figure shows and 8 characters of its hash.
+    """
+    drawn.get_layout_engine().set(rect=(0, 0.045, 1, 0.91), w_pad=0.02, h_pad=0.02)
+    drawn.text(0.01, 0.99, banner, fontsize=5.5, color=GREY, va="top", ha="left", style="italic")
+    drawn.text(0.99, 0.01, source, fontsize=5, color=GREY, va="bottom", ha="right")
+    for ending, metadata in (("svg", {"Date": None, "Creator": None}), ("pdf", {"CreationDate": None})):
+        with atomic_file(path.with_suffix(f".{ending}")) as temporary:
+            drawn.savefig(temporary, format=ending, metadata=metadata)

@@ -1,0 +1,273 @@
+"""Tables: built once as rows of text, written as CSV and as booktabs LaTeX, and put into the paper."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinyguardrail.evaluation.evaluate import Results
+from tinyguardrail.evaluation.scores import LABELS
+from tinyguardrail.evaluation.suites import HARD_NEGATIVES
+from tinyguardrail.evaluation.summary import Summary, rounded
+from tinyguardrail.files import write_text
+from tinyguardrail.reporting.targets import TARGETS, judge, look_up
+from tinyguardrail.reporting.text import MINUS, interval, kind_of, number, readable, with_interval
+
+ARMS = ("guard", "guard_always_fast", "guard_always_deep")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the paper; every cell is text."""
+
+    name: str
+    caption: str
+    header: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+def build_tables(results: Results, data_card: dict[str, Any]) -> list[Table]:
+    tables = [
+        _targets(results),
+        _attacks(results),
+        _arms(results),
+        _hard_negatives(results),
+        _size(results),
+        _var(results),
+        _data(data_card),
+        _significance(results),
+    ]
+    return [table for table in tables if table.rows]
+
+
+def _targets(results: Results) -> Table:
+    rows = []
+    for target in TARGETS:
+        row = judge(target, results)
+        beside = f"{row['beside_title']}: {row['beside_value']}"
+        rows.append((row["title"], row["required"], row["measured"], beside, row["verdict"]))
+    header = ("Target", "Required", "Measured [95% interval]", "Beside it", "Verdict")
+    return Table("targets", "What was aimed at and what was measured.", header, rows)
+
+
+def _attacks(results: Results) -> Table:
+    guard, rows = results.systems["guard"], []
+    for control in (name for name in guard if name.startswith("control_")):
+        name = control.removeprefix("control_")
+        attack, benign = guard.get(name, {}), guard[control]["false_positive_rate"]
+        if "recall" not in attack:
+            continue
+        recall = attack["recall"]
+        rows.append(
+            (
+                readable(name),
+                f"{recall.n:,}",
+                with_interval(recall, "percent"),
+                f"{benign.n:,}",
+                with_interval(benign, "percent"),
+                with_interval(attack.get("auc"), "probability"),
+            )
+        )
+    header = ("Transform", "Attacks", "Blocked attacks", "Controls", "Blocked controls", "AUC")
+    caption = "Transformed attacks beside benign text put through the same transform."
+    return Table("attacks", caption, header, rows)
+
+
+def _arms(results: Results) -> Table:
+    columns = (
+        ("authored", "recall"),
+        ("authored", "false_positive_rate"),
+        ("trigger_words", "false_positive_rate"),
+        ("flipattack", "recall"),
+        ("control_flipattack", "false_positive_rate"),
+        ("authored", "auc"),
+        ("authored", "accuracy"),
+        ("authored", "ece"),
+    )
+    rows = []
+    for arm in ARMS:
+        cells = [
+            _plus_minus(look_up(results, (arm, test, metric)), kind_of(metric)) for test, metric in columns
+        ]
+        latency = f"{arm.removeprefix('guard').lstrip('_')}_p95_ms".lstrip("_")
+        rows.append((readable(arm), *cells, _mean(look_up(results, ("guard", "latency", latency)), "ms")))
+    header = (
+        "Guard",
+        "Recall",
+        "False pos.",
+        "Hard neg.",
+        "FlipAttack",
+        "its control",
+        "AUC",
+        "Accuracy",
+        "ECE",
+        "P95",
+    )
+    caption = "The routed guard and its two branches alone; mean and standard deviation over seeds."
+    return Table("arms", caption, header, rows)
+
+
+def _hard_negatives(results: Results) -> Table:
+    rows = []
+    for name, found in results.systems["guard"].items():
+        if name.startswith(HARD_NEGATIVES):
+            rate = found["false_positive_rate"]
+            title = "all hard negatives" if name == "trigger_words" else readable(name)
+            rows.append((title, f"{rate.n:,}", with_interval(rate, "percent")))
+    header = ("Benign text", "Rows", "Blocked [95% interval]")
+    return Table("hard_negatives", "False positives on benign text that resembles attacks.", header, rows)
+
+
+def _size(results: Results) -> Table:
+    size, rows = results.systems["guard"]["size"], []
+    for name in (key.removesuffix("_size_mb") for key in size if key.endswith("_size_mb")):
+        cells = (
+            _mean(size[f"{name}_{field}"], kind_of(field))
+            for field in ("size_mb", "label_agreement", "max_abs_difference")
+        )
+        rows.append((name, *cells))
+    header = ("Precision", "Size", "Same label", "Largest gap")
+    return Table("size", "Exported models against the trained one, on validation rows.", header, rows)
+
+
+def _var(results: Results) -> Table:
+    titles = {
+        "perplexity_baseline": "Perplexity, router untouched",
+        "perplexity_var": "Perplexity with VAR",
+        "perplexity_change": "Change",
+        "fast_share": "Calls from token rows",
+        "cached_share": "Calls from context rows",
+        "learned_share": "Calls left to the router",
+        "experts_per_call": "Experts per call",
+        "speedup_vs_best_stock": "Throughput, best stock kernel = 1",
+        "speedup_vs_own_kernel": "Throughput, own kernel = 1",
+    }
+    rows = []
+    for metric, title in titles.items():
+        summary, kind = look_up(results, ("var", "*", metric)), kind_of(metric)
+        bounds = interval(summary.interval, kind) if summary else ""
+        rows.append((title, number(summary.mean if summary else None, kind), bounds))
+        if metric == "perplexity_change":
+            rows.append(("\u2014 over sequences", "", interval(summary.extra["ci95_sequences"], kind)))
+    header = ("", "Mean", "95% interval")
+    return Table("var", "Verifiable adaptive routing on the reference model.", header, rows)
+
+
+def _data(data_card: dict[str, Any]) -> Table:
+    rows = [("rows", "all", f"{data_card['rows']:,}")]
+    for by in ("split", "label", "source"):
+        counts = {key: n for key, n in data_card.get(f"by_{by}", {}).items() if isinstance(n, int)}
+        order = LABELS if by == "label" else ("train", "validation", "test") if by == "split" else ()
+        for key in sorted(counts, key=lambda each: (order.index(each) if each in order else 99, each)):
+            rows.append((by, readable(key), f"{counts[key]:,}"))
+    return Table("data", "Rows after removal of near-duplicates.", ("By", "Value", "Rows"), rows)
+
+
+def _significance(results: Results) -> Table:
+    titles = {"randomisation": "approx. randomisation", "paired_t": "paired t over seeds"}
+    rows = []
+    for each in results.significance:
+        if each["method"] not in titles:
+            continue
+        metric = "AUC" if each["metric"] == "auc" else each["metric"]
+        difference = f"{each['difference']:+.4f}".replace("-", MINUS)
+        p = number(each["p_holm"], "p_value") if each["p"] is not None else "\u2014"
+        rows.append((readable(each["b"]), metric, titles[each["method"]], difference, p))
+    header = ("Against", "Metric", "Test", "Difference", "p (Holm)")
+    return Table("significance", "The routed guard less each branch alone.", header, rows)
+
+
+def _mean(summary: Summary | None, kind: str) -> str:
+    return number(summary.mean if summary else None, kind)
+
+
+def _plus_minus(summary: Summary | None, kind: str) -> str:
+    std = summary.as_json()["std"] if summary else None
+    spread = f" \u00b1 {number(std, kind).rstrip('%')}" if std is not None else ""
+    return f"{_mean(summary, kind)}{spread}"
+
+
+def write_tables(folder: Path, tables: Sequence[Table], results: Results) -> None:
+    """Each table as CSV and LaTeX, and the long raw tables behind them as CSV."""
+    for table in tables:
+        write_csv(folder / f"{table.name}.csv", table.header, table.rows)
+        write_text(folder / f"{table.name}.tex", booktabs(table))
+    for name, records in _long_tables(results).items():
+        write_csv(folder / f"{name}.csv", list(records[0]), [list(each.values()) for each in records])
+
+
+def _long_tables(results: Results) -> dict[str, list[dict[str, Any]]]:
+    means, seeds = [], []
+    for system, tests in results.systems.items():
+        for test, found in tests.items():
+            for metric, summary in found.items():
+                key = {"system": system, "test": test, "metric": metric}
+                record = summary.as_json()
+                low, high = record["ci95"] or (None, None)
+                means.append(key | {"mean": record["mean"], "std": record["std"], "low": low, "high": high})
+                means[-1] |= {"n": record["n"]}
+                seeds += [
+                    key | {"seed": seed, "value": rounded(value)}
+                    for seed, value in zip(summary.seeds, summary.values, strict=True)
+                ]
+    counts = [
+        {"actual": LABELS[i], "predicted": LABELS[j], "rows": int(n)}
+        for i, row in enumerate(results.confusion)
+        for j, n in enumerate(row)
+    ]
+    return {
+        "all_metrics": means,
+        "all_seeds": seeds,
+        "all_tests": [_plain(each) for each in results.significance],
+        "confusion": counts,
+        "families": [_plain(each) for each in results.families],
+    }
+
+
+def _plain(record: dict[str, Any]) -> dict[str, Any]:
+    record = {"p_holm": None, "significant": None} | record if "method" in record else record
+    return {
+        key: rounded(value, 8) if isinstance(value, float) else value
+        for key, value in sorted(record.items(), key=lambda item: item[0] in ("p_holm", "significant"))
+    }
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A CSV file with line feeds; None is an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+_LATEX = {
+    "%": r"\%",
+    "&": r"\&",
+    "_": r"\_",
+    "#": r"\#",
+    "<": "$<$",
+    "\u2265": r"$\ge$",
+    MINUS: "$-$",
+    "\u00b1": r"$\pm$",
+    "\u2014": "---",
+}
+
+
+def booktabs(table: Table) -> str:
+    """A `tabular` with booktabs rules: text columns left, the others right."""
+
+    def line(cells: Sequence[str]) -> str:
+        escaped = ("".join(_LATEX.get(character, character) for character in cell) for cell in cells)
+        return " & ".join(escaped) + r" \\"
+
+    body = "\n".join(line(row) for row in table.rows)
+    columns = "l" + "r" * (len(table.header) - 1)
+    return (
+        f"% {table.caption}\n\\begin{{tabular}}{{{columns}}}\n\\toprule\n{line(table.header)}\n"
+        f"\\midrule\n{body}\n\\bottomrule\n\\end{{tabular}}\n"
+    )

@@ -1,0 +1,104 @@
+"""How numbers are written: one rule per kind of metric, for tables, prose and figures alike."""
+
+from __future__ import annotations
+
+from tinyguardrail.evaluation.summary import Summary
+
+MISSING = "not measured"
+MINUS = "\u2212"
+
+BANNERS = {
+    "root": "root scale: small authored corpus, not the public-data numbers",
+    "full": "full scale: public data sets",
+    "smoke": "smoke scale: a test of the pipeline, the numbers mean nothing",
+}
+
+FAMILY_NAMES = {
+    "flipattack": "FlipAttack",
+    "flipattack_fwo": "flip word order",
+    "flipattack_fcw": "flip characters in word",
+    "flipattack_fcs": "flip characters in sentence",
+    "flipattack_fmm": "fool model mode",
+    "encoding": "encodings",
+    "encoding_base64": "base64",
+    "encoding_hex": "hexadecimal",
+    "encoding_url": "URL",
+    "homoglyph": "homoglyphs",
+    "zero_width": "zero-width characters",
+    "typoglycemia": "typoglycemia",
+    "guard": "routed",
+    "guard_always_fast": "always fast",
+    "guard_always_deep": "always deep",
+}
+
+
+def readable(name: str) -> str:
+    """`trigger_words_common` as a person would write it."""
+    return FAMILY_NAMES.get(name, name.replace("_", " "))
+
+
+def number(value: float | None, kind: str) -> str:
+    """`value` as text.
+
+    `kind` is one of: percent, percent_change, ms, ratio, factor, perplexity, count,
+    megabytes, millions, probability, small.
+    """
+    if value is None:
+        return MISSING
+    if kind == "p_value":
+        return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    written = _FORMATS[kind](value)
+    return written.replace("-", MINUS) if kind != "small" else written
+
+
+def interval(bounds: tuple[float, float] | list[float] | None, kind: str) -> str:
+    """`[low, high]`, or nothing where there is no interval."""
+    return f"[{number(bounds[0], kind)}, {number(bounds[1], kind)}]" if bounds else ""
+
+
+def with_interval(summary: Summary | None, kind: str) -> str:
+    """Mean and interval; the interval is left out where there is none."""
+    if summary is None:
+        return MISSING
+    return f"{number(summary.mean, kind)} {interval(summary.interval, kind)}".strip()
+
+
+def kind_of(metric: str) -> str:
+    """The way a metric of `results/metrics.json` is written, by its name."""
+    for ending, kind in _KINDS:
+        if metric.endswith(ending):
+            return kind
+    return "percent"
+
+
+_FORMATS = {
+    "percent": lambda v: f"{100 * v:.1f}%",
+    "percent_change": lambda v: f"{100 * v:+.2f}%",
+    "ms": lambda v: f"{v:.1f} ms",
+    "ratio": lambda v: f"{v:.2f}x",
+    "factor": lambda v: f"{v:.2f}",
+    "perplexity": lambda v: f"{v:.2f}",
+    "count": lambda v: f"{v:,.0f}",
+    "megabytes": lambda v: f"{v:.1f} MB",
+    "millions": lambda v: f"{v / 1e6:.1f} million",
+    "probability": lambda v: f"{v:.3f}",
+    "small": lambda v: f"{v:.1e}",
+}
+
+_KINDS = (
+    ("_ms", "ms"),
+    ("_mb", "megabytes"),
+    ("max_abs_difference", "small"),
+    ("parameters", "millions"),
+    ("perplexity_change", "percent_change"),
+    ("perplexity_baseline", "perplexity"),
+    ("perplexity_var", "perplexity"),
+    ("speedup_vs_best_stock", "ratio"),
+    ("speedup_vs_own_kernel", "ratio"),
+    ("experts_per_call", "factor"),
+    ("temperature", "factor"),
+    ("block_threshold", "probability"),
+    ("auc", "probability"),
+    ("macro_f1", "probability"),
+    ("ece", "probability"),
+)

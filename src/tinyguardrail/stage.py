@@ -1,0 +1,30 @@
+"""What every stage script shares: the seed argument, and errors of one line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from tinyguardrail.errors import UserError
+from tinyguardrail.params import Params, load_params
+
+
+def run_stage(main: Callable[[Params], None]) -> None:
+    """Run a stage that is not repeated per seed."""
+    _run(lambda: main(load_params()))
+
+
+def run_seed_stage(main: Callable[[Params, int], None], description: str | None) -> None:
+    """Run a stage for the seed given on the command line."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--seed", type=int, required=True, help="one of `seeds` in params.yaml")
+    seed = parser.parse_args().seed
+    _run(lambda: main(load_params(), seed))
+
+
+def _run(action: Callable[[], None]) -> None:
+    try:
+        action()
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,214 @@
+"""Trains the reference mixture of experts so that its routing can be looked up.
+
+The stock router stays valid. Three additions make single-expert calls and table look-ups
+cheap: second experts dropped at random, a penalty on the router's entropy, and a
+divergence between the router's distribution and a running mean of it for the same token.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers import MixtralConfig, MixtralForCausalLM
+from transformers.models.mixtral.modeling_mixtral import MixtralTopKRouter
+
+from tinyguardrail.progress import progress
+from var_moe.experts import EXPERTS_IMPLEMENTATION
+
+
+class ModelSettings(Protocol):
+    layers: int
+    hidden_size: int
+    intermediate_size: int
+    heads: int
+    experts: int
+    max_positions: int
+
+
+class TrainSettings(Protocol):
+    steps: int
+    batch_size: int
+    learning_rate: float
+    warmup_fraction: float
+    weight_decay: float
+    clip_norm: float
+    balance_weight: float
+    entropy_weight: float
+    token_weight: float
+    drop_second: float
+
+
+def set_deterministic(seed: int, threads: int) -> None:
+    """Make the same machine repeat a run bit for bit; sums depend on the number of threads."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    # Filling every new tensor with NaN costs time and finds nothing here.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.manual_seed(seed)
+
+
+def build_model(settings: ModelSettings, vocab_size: int, end_of_text: int) -> MixtralForCausalLM:
+    """A randomly initialised Mixtral with two experts per token."""
+    config = MixtralConfig(
+        vocab_size=vocab_size,
+        hidden_size=settings.hidden_size,
+        intermediate_size=settings.intermediate_size,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        num_key_value_heads=settings.heads,
+        head_dim=settings.hidden_size // settings.heads,
+        num_local_experts=settings.experts,
+        num_experts_per_tok=2,
+        max_position_embeddings=settings.max_positions,
+        sliding_window=None,
+        tie_word_embeddings=True,
+        bos_token_id=end_of_text,
+        eos_token_id=end_of_text,
+        pad_token_id=None,
+        use_cache=True,
+    )
+    return MixtralForCausalLM(config)
+
+
+class SecondExpertDropout:
+    """Forward hook on a stock router: leaves out the second expert of a random part of the tokens."""
+
+    def __init__(self, probability: float, num_experts: int, generator: torch.Generator) -> None:
+        self.probability = probability
+        self.num_experts = num_experts
+        self.generator = generator
+
+    def __call__(self, router: nn.Module, args: tuple, output: tuple[Tensor, Tensor, Tensor]) -> tuple:
+        logits, weights, indices = output  # (T, E), (T, 2), (T, 2)
+        drop = torch.rand(len(indices), generator=self.generator) < self.probability
+        dropped = torch.stack([torch.zeros_like(drop), drop], dim=1)
+        alone = torch.tensor([1.0, 0.0]).expand_as(weights)
+        weights = torch.where(drop[:, None], alone, weights)
+        return logits, weights, indices.masked_fill(dropped, self.num_experts)
+
+
+class RoutingLoss:
+    """Balance, entropy and token terms, per layer, from the router's logits.
+
+    Args:
+        layers, vocab_size, num_experts: sizes of the running mean kept per token.
+        settings: weights of the three terms.
+        decay: of the running mean, per step in which the token occurs.
+    """
+
+    def __init__(
+        self, layers: int, vocab_size: int, num_experts: int, settings: TrainSettings, decay: float = 0.8
+    ) -> None:
+        self.mean = torch.full((layers, vocab_size, num_experts), 1 / num_experts)
+        self.settings = settings
+        self.decay = decay
+
+    def __call__(self, router_logits: Iterable[Tensor], token_ids: Tensor) -> Tensor:
+        """Scalar loss of one batch; `router_logits` has one (T, E) tensor per layer, `token_ids` is (T,)."""
+        total = torch.zeros(())
+        tokens, inverse, counts = torch.unique(token_ids, return_inverse=True, return_counts=True)
+        for layer, logits in enumerate(router_logits):
+            log_probability = F.log_softmax(logits.float(), dim=-1)
+            probability = log_probability.exp()
+            experts = probability.shape[1]
+            # Switch Transformer (arXiv 2101.03961), equations 4-6, over both choices.
+            chosen = F.one_hot(probability.topk(2, dim=-1).indices, experts).sum(1).float().mean(0) / 2
+            balance = experts * (chosen * probability.mean(0)).sum()
+            entropy = -(probability * log_probability).sum(-1).mean()
+
+            with torch.no_grad():
+                batch_mean = torch.zeros(len(tokens), experts).index_add_(0, inverse, probability)
+                batch_mean /= counts[:, None]
+                self.mean[layer, tokens] = self.mean[layer, tokens].lerp(batch_mean, 1 - self.decay)
+                reference = self.mean[layer, token_ids].clamp_min(1e-6).log()
+            token = (probability * (log_probability - reference)).sum(-1).mean()
+            total = total + (
+                self.settings.balance_weight * balance
+                + self.settings.entropy_weight * entropy
+                + self.settings.token_weight * token
+            )
+        return total
+
+
+def learning_rate_factor(step: int, steps: int, warmup_fraction: float) -> float:
+    """Linear warm-up, then a straight line to zero."""
+    warmup = max(1, round(steps * warmup_fraction))
+    return min((step + 1) / warmup, (steps - step) / max(1, steps - warmup))
+
+
+def train_model(
+    model: MixtralForCausalLM, sequences: Tensor, settings: TrainSettings, seed: int
+) -> list[float]:
+    """Train in place; one pass in random order, repeated if the text runs out.
+
+    Args:
+        sequences: (N, S) token ids.
+
+    Returns:
+        The language-modelling loss of each step, in nats per token.
+
+    Raises:
+        ValueError: a sequence is longer than the model's positions, or the loss is not finite.
+    """
+    config = model.config
+    if sequences.shape[1] > config.max_position_embeddings:
+        raise ValueError(
+            f"sequences of {sequences.shape[1]} tokens exceed the model's {config.max_position_embeddings} positions"
+        )
+    generator = torch.Generator().manual_seed(seed)
+    model.set_experts_implementation(EXPERTS_IMPLEMENTATION)
+    dropout = SecondExpertDropout(settings.drop_second, config.num_local_experts, generator)
+    hooks = [m.register_forward_hook(dropout) for m in model.modules() if isinstance(m, MixtralTopKRouter)]
+    routing_loss = RoutingLoss(
+        config.num_hidden_layers, config.vocab_size, config.num_local_experts, settings
+    )
+    optimizer = torch.optim.AdamW(_parameter_groups(model, settings), betas=(0.9, 0.95), fused=True)
+    needed = math.ceil(settings.steps * settings.batch_size / len(sequences))
+    order = torch.cat([torch.randperm(len(sequences), generator=generator) for _ in range(needed)])
+
+    losses = []
+    model.train()
+    for step in progress(range(settings.steps), "training", total=settings.steps):
+        rows = order[step * settings.batch_size : (step + 1) * settings.batch_size]
+        batch = sequences[rows]
+        for group in optimizer.param_groups:
+            group["lr"] = settings.learning_rate * learning_rate_factor(
+                step, settings.steps, settings.warmup_fraction
+            )
+        with torch.autocast("cpu", torch.bfloat16):
+            output = model(input_ids=batch, use_cache=False, output_router_logits=True)
+        loss = F.cross_entropy(output.logits[:, :-1].flatten(0, 1).float(), batch[:, 1:].flatten())
+        (loss + routing_loss(output.router_logits, batch.flatten())).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm, foreach=True)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            raise ValueError(f"the loss is not finite at step {step}: lower var.train.learning_rate")
+    for hook in hooks:
+        hook.remove()
+    model.set_experts_implementation("eager")
+    model.eval()
+    return losses
+
+
+def save_model(model: MixtralForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
+    """Weights (bf16, the precision that evaluation runs in), configuration and tokenizer."""
+    model.to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def _parameter_groups(model: nn.Module, settings: TrainSettings) -> list[dict]:
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    return [
+        {"params": matrices, "weight_decay": settings.weight_decay, "lr": settings.learning_rate},
+        {"params": vectors, "weight_decay": 0.0, "lr": settings.learning_rate},
+    ]

@@ -1,0 +1,176 @@
+"""Made-up outputs of the earlier stages, in their formats, for tests of what follows them.
+
+The numbers mean nothing: they are drawn so that threats score higher than benign text,
+the deep branch does a little better than the fast one, and flipped text is harder.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tinyguardrail.files import write_json
+
+LABELS = ("benign", "direct_injection", "jailbreak", "obfuscation")
+BENIGN_FAMILIES = (
+    "everyday",
+    "trigger_words_common",
+    "trigger_words_technical",
+    "trigger_words_multilingual",
+    "borderline_safety",
+    "about_injection",
+    "technical_documentation",
+    "email",
+)
+THREAT_FAMILIES = {
+    "direct_injection": ("email", "web_page", "override"),
+    "jailbreak": ("plain_request", "persona"),
+}
+TRANSFORMS = {
+    "flipattack": ("flipattack_fwo", "flipattack_fcw", "flipattack_fcs", "flipattack_fmm"),
+    "encoding": ("encoding_base64", "encoding_hex", "encoding_url"),
+    "homoglyph": ("homoglyph",),
+    "zero_width": ("zero_width",),
+    "typoglycemia": ("typoglycemia",),
+}
+
+
+def make_rows(count: int, generator: np.random.Generator) -> list[dict[str, Any]]:
+    """Row columns; roughly half of the rows are transformed variants of the others' parents."""
+    rows = []
+    for parent in range(max(1, count // 2)):
+        split = "validation" if generator.random() < 0.35 else "test"
+        threat = generator.random() < 0.45
+        label = str(generator.choice(list(THREAT_FAMILIES))) if threat else "benign"
+        family = str(generator.choice(THREAT_FAMILIES[label] if threat else BENIGN_FAMILIES))
+        plain = {"label": label, "family": family, "transform": "none"}
+        attack = str(generator.choice(list(TRANSFORMS)))
+        variant = {
+            "label": "obfuscation" if threat else "benign",
+            "family": attack,
+            "transform": str(generator.choice(TRANSFORMS[attack])),
+        }
+        for each in (plain, variant):
+            rows.append(
+                {"row": len(rows), "split": split, **each}
+                | {"source": "authored", "parent_id": f"parent-{parent}", "language": "en"}
+                | {"tokens": int(generator.integers(6, 90))}
+            )
+    return rows
+
+
+def make_scores(rows: list[dict[str, Any]], seed: int) -> pa.Table:
+    """The score table of one seed."""
+    generator = np.random.default_rng(1000 + seed)
+    label = np.array([LABELS.index(row["label"]) for row in rows])
+    hidden = np.array([row["transform"] != "none" for row in rows])
+    tricky = np.array([row["family"] in BENIGN_FAMILIES[1:7] for row in rows])
+    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
+    for branch, skill in (("fast", 2.2), ("deep", 3.0)):
+        logits = generator.normal(size=(len(rows), 4))
+        logits[np.arange(len(rows)), label] += skill * np.where(hidden, 0.6, 1.0)
+        logits[:, 3] += 0.8 * hidden
+        logits[:, 1] += 0.7 * tricky
+        probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        for index, name in enumerate(LABELS):
+            columns[f"{branch}_{name}"] = probabilities[:, index].astype(np.float32)
+    router = 1 / (1 + np.exp(-generator.normal(-0.9 + 0.9 * hidden, 1.0)))
+    columns["router_score"] = router.astype(np.float32)
+    return pa.table(columns)
+
+
+def write_results(
+    folder: Path, seeds: tuple[int, ...] = (0, 1, 2), rows: int = 3000, timings: bool = True
+) -> None:
+    """Write every input of the `figures` stage below `folder`."""
+    shared = make_rows(rows, np.random.default_rng(5))
+    for seed in seeds:
+        generator = np.random.default_rng(50 + seed)
+        name = f"seed{seed}"
+        _write_table(folder / f"data/scores/guard/{name}.parquet", make_scores(shared, seed))
+        _write_training(folder / f"results/training/{name}.csv", generator)
+        write_json(folder / f"results/export/{name}.json", _export())
+        _write_var(folder, seed, generator, timings)
+        if timings:
+            write_json(folder / f"results/latency/guard_{name}.json", _guard_timing(seed, generator))
+    write_json(folder / "results/data_card.json", _data_card(shared))
+
+
+def _write_table(path: Path, table: pa.Table) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path)
+
+
+def _write_training(path: Path, generator: np.random.Generator, steps: int = 300) -> None:
+    parts = ("loss_fast", "loss_deep", "loss_router", "loss_ratio", "loss_balance")
+    validation = ("deep_share", "router_mean", "router_std", "macro_f1")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            ["step", "epoch", "loss", *parts, "learning_rate", *(f"validation_{n}" for n in validation)]
+        )
+        for step in range(1, steps + 1):
+            losses = np.exp(-step / 80) * np.array([0.5, 0.45, 0.1, 0.02, 0.02]) + generator.random(5) * 0.05
+            ended = step % (steps // 2) == 0
+            tail = [0.3, 0.4, 0.2, 0.6 + step / 1000] if ended else ["", "", "", ""]
+            writer.writerow([step, (step - 1) * 2 // steps, losses.sum(), *losses, 1e-4, *tail])
+
+
+def _export() -> dict[str, Any]:
+    precision = {"size_mb": 279.5, "max_abs_difference": 0.00002, "label_agreement": 1.0}
+    small = {"size_mb": 71.2, "max_abs_difference": 0.31, "label_agreement": 0.984}
+    return {"parameters": 69_800_000, "precisions": {"fp32": precision, "int8": small}, "validation_rows": 64}
+
+
+def _guard_timing(seed: int, generator: np.random.Generator) -> dict[str, Any]:
+    def arm(base: float) -> dict[str, float]:
+        p50 = base + float(generator.random())
+        return {"p50_ms": p50, "p95_ms": 1.8 * p50, "p99_ms": 2.2 * p50, "mean_ms": 1.1 * p50}
+
+    return {
+        "seed": seed,
+        "threads": 2,
+        "rows": 200,
+        "hardware": {"cpu": "an example CPU", "cores": 2},
+        "tokens_p50": 31.0,
+        "arms": {"routed": arm(6), "always_fast": arm(4), "always_deep": arm(9)},
+    }
+
+
+def _write_var(folder: Path, seed: int, generator: np.random.Generator, timings: bool) -> None:
+    tokens = np.full(120, 255)
+    baseline = tokens * generator.normal(4.1, 0.25, size=120)
+    changed = baseline + tokens * generator.normal(0.003, 0.01, size=120)
+    columns = {"sequence": np.arange(120), "tokens": tokens, "nll_baseline": baseline, "nll_var": changed}
+    _write_table(folder / f"data/scores/var/seed{seed}.parquet", pa.table(columns))
+    before, after = (float(np.exp(nll.sum() / tokens.sum())) for nll in (baseline, changed))
+    report = {"corpus": "docstrings", "preset": "balanced", "seed": seed, "tokens": int(tokens.sum())}
+    report |= {
+        "perplexity_baseline": before,
+        "perplexity_var": after,
+        "perplexity_change": after / before - 1,
+    }
+    report |= {"learned_share": 0.11, "cached_share": 0.62, "fast_share": 0.27, "experts_per_call": 1.3}
+    write_json(folder / f"results/var/seed{seed}.json", report | {"layers": []})
+    if timings:
+        arms = {
+            name: [16000.0, 16100.0]
+            for name in ("stock_eager", "stock_grouped_mm", "own_kernel_var_off", "var")
+        }
+        speed = {"speedup_vs_best_stock": 1.28 + 0.01 * seed, "speedup_vs_own_kernel": 1.2}
+        write_json(folder / f"results/latency/var_seed{seed}.json", {"arms": arms, **speed})
+
+
+def _data_card(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    def count(name: str) -> dict[str, int]:
+        values = [row[name] for row in rows]
+        return {value: values.count(value) for value in sorted(set(values))}
+
+    by = {f"by_{name}": count(name) for name in ("split", "label", "family", "source", "language")}
+    return {"rows": len(rows), **by, "duplicates_removed": 12}

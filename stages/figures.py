@@ -1,21 +1,14 @@
-"""Stage `figures`: thresholds, statistics, tables, figures and the paper, from scores alone."""
-
-import sys
+"""Thresholds, statistics, tables, figures and the paper, from scores alone: no model, no data."""
 
 from tinyguardrail.evaluation.evaluate import evaluate
-from tinyguardrail.evaluation.inputs import InputError
-from tinyguardrail.params import ParamsError, load_params
-from tinyguardrail.reporting.paper import PaperError
-from tinyguardrail.reporting.report import CollapseError, write_report
+from tinyguardrail.params import Params
+from tinyguardrail.reporting.report import write_report
+from tinyguardrail.stage import run_stage
 
 
-def main() -> None:
-    params = load_params()
+def main(params: Params) -> None:
     write_report(evaluate(params), params)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ParamsError, InputError, CollapseError, PaperError) as error:
-        sys.exit(f"figures: {error}")
+    run_stage(main)

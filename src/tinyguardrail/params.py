@@ -64,7 +64,7 @@ class Attacks(Strict):
 
 class Model(Strict):
     vocab_size: Annotated[int, Field(ge=2500, le=30522)]
-    max_length: Annotated[int, Field(ge=8, le=512)]
+    max_position_embeddings: Annotated[int, Field(ge=8, le=512)]
     chars_per_token: Annotated[int, Field(ge=5, le=64)]
     char_table_size: Annotated[int, Field(ge=512)]
     char_dim: Count
@@ -73,15 +73,15 @@ class Model(Strict):
     fast_layers: Annotated[int, Field(ge=1, le=6)]
     deep_layers: Annotated[int, Field(ge=1, le=6)]
     num_experts: Annotated[int, Field(ge=2)]
-    top_k: Count
+    num_experts_per_text: Count
     expert_noise: Annotated[float, Field(ge=0)]
     router_hidden: Count
     dropout: Annotated[float, Field(ge=0, lt=1)]
 
     @model_validator(mode="after")
     def enough_experts(self) -> Model:
-        if self.top_k > self.num_experts:
-            raise ValueError(f"top_k must be at most num_experts ({self.num_experts})")
+        if self.num_experts_per_text > self.num_experts:
+            raise ValueError(f"num_experts_per_text must be at most num_experts ({self.num_experts})")
         return self
 
 

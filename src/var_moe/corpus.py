@@ -7,16 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
+import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import Tensor
+
+from tinyguardrail.errors import UserError
 
 END_OF_TEXT = "<|endoftext|>"
 SPLITS = ("train", "validation", "test")
 
 
-class CorpusError(ValueError):
-    """Text that cannot be used; the message is one line."""
+class CorpusError(UserError):
+    """Text that cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def train_tokenizer(documents: Sequence[Document], vocab_size: int) -> Tokenizer
     return tokenizer
 
 
-def pack(documents: Sequence[Document], tokenizer: Tokenizer, length: int, limit: int) -> np.ndarray:
+def pack(documents: Sequence[Document], tokenizer: Tokenizer, length: int, limit: int) -> Tensor:
     """Token ids of documents laid end to end, cut into sequences.
 
     Each document is followed by the end-of-text token; the incomplete last sequence is left
@@ -111,7 +114,9 @@ def pack(documents: Sequence[Document], tokenizer: Tokenizer, length: int, limit
     end = tokenizer.token_to_id(END_OF_TEXT)
     ids: list[int] = []
     for start in range(0, len(documents), 256):
-        for encoding in tokenizer.encode_batch([document.text for document in documents[start : start + 256]]):
+        for encoding in tokenizer.encode_batch(
+            [document.text for document in documents[start : start + 256]]
+        ):
             ids.extend(encoding.ids)
             ids.append(end)
         if len(ids) >= limit * length:
@@ -119,7 +124,33 @@ def pack(documents: Sequence[Document], tokenizer: Tokenizer, length: int, limit
     count = min(limit, len(ids) // length)
     if count == 0:
         raise CorpusError(f"{len(ids)} tokens do not fill one sequence of {length}")
-    return np.asarray(ids[: count * length], dtype=np.int64).reshape(count, length)
+    return torch.tensor(ids[: count * length]).view(count, length)
+
+
+def evaluation_sequences(
+    splits: dict[str, list[Document]],
+    tokenizer: Tokenizer,
+    *,
+    length: int,
+    seen: int,
+    held_out: int,
+    test: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Sequences for the statistics, for the thresholds, and for the test.
+
+    The first two come from disjoint documents of the validation split, in proportion to the
+    numbers asked for; the last from the test split.
+
+    Returns:
+        Three tensors of at most `seen`, `held_out` and `test` rows of `length` token ids.
+    """
+    validation = splits["validation"]
+    cut = round(len(validation) * seen / (seen + held_out))
+    return (
+        pack(validation[:cut], tokenizer, length, seen),
+        pack(validation[cut:], tokenizer, length, held_out),
+        pack(splits["test"], tokenizer, length, test),
+    )
 
 
 def _digest(*parts: str) -> bytes:

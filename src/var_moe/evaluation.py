@@ -12,7 +12,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import MixtralForCausalLM
 
 from tinyguardrail.progress import progress
 from var_moe.experts import EXPERTS_IMPLEMENTATION
@@ -97,12 +96,3 @@ _IMPLEMENTATIONS = {"stock_eager": "eager", "stock_grouped_mm": "grouped_mm", OW
 
 def _paired_ratio(numerator: list[float], denominator: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(numerator, denominator, strict=True))
-
-
-def load_reference(folder: Any) -> MixtralForCausalLM:
-    """A trained reference model, in bf16: the fastest precision here, and what it was saved in.
-
-    Throughput and perplexity are measured on the same weights, so that neither number is
-    bought with the other.
-    """
-    return MixtralForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()

@@ -37,6 +37,11 @@ class VARRouter(MixtralTopKRouter):
         nn.Module.__init__(self)  # the parent's would allocate a weight
         self.top_k, self.num_experts, self.hidden_dim = stock.top_k, stock.num_experts, stock.hidden_dim
         self.weight = stock.weight
+        # transformers records router logits by a hook that it installs once per module: the
+        # stand-in has it too, whichever of the two was there at the time.
+        self._forward_hooks = stock._forward_hooks
+        self._forward_hooks_with_kwargs = stock._forward_hooks_with_kwargs
+        self._forward_hooks_always_called = stock._forward_hooks_always_called
         self.layer = layer
         self.ratio_threshold = float(table.ratio_thresholds[layer])
         self.current = current

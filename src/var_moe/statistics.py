@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from transformers import MixtralForCausalLM
 
+from tinyguardrail.errors import UserError
 from tinyguardrail.progress import progress
 
 NO_CONTEXT = -1  # stands where a token has no previous one
@@ -116,10 +117,10 @@ def collect_statistics(model: MixtralForCausalLM, sequences: Tensor, batch_size:
     """One pass of the stock model over (N, S) token ids.
 
     Raises:
-        ValueError: there is no sequence.
+        UserError: there is no sequence.
     """
     if sequences.numel() == 0:
-        raise ValueError("no sequences to collect routing statistics from")
+        raise UserError("no sequences to collect routing statistics from")
     config = model.config
     vocab, layers, experts = config.vocab_size, config.num_hidden_layers, config.num_local_experts
     keys = context_key(previous_tokens(sequences), sequences, vocab)  # (N, S)
@@ -149,6 +150,12 @@ def collect_statistics(model: MixtralForCausalLM, sequences: Tensor, batch_size:
             weight_sum.index_add_(0, index, weights[part].double())
             first_choice.index_add_(0, index, first[part])
     return RoutingStatistics(
-        vocab, config.num_experts_per_tok, model_sha256(model), context_keys,
-        frequency, probability_sum, weight_sum, first_choice,
+        vocab,
+        config.num_experts_per_tok,
+        model_sha256(model),
+        context_keys,
+        frequency,
+        probability_sum,
+        weight_sum,
+        first_choice,
     )

@@ -18,6 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tinyguardrail.errors import UserError
 from var_moe.config import VARConfig
 from var_moe.statistics import RoutingStatistics, context_key, previous_tokens
 
@@ -102,7 +103,7 @@ class RoutingTable:
         """Read a table and check it against the hash it was saved with.
 
         Raises:
-            ValueError: the content does not match the hash.
+            UserError: the content does not match the hash.
         """
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata()
@@ -115,7 +116,7 @@ class RoutingTable:
             **tensors,
         )
         if table.sha256() != metadata["sha256"]:
-            raise ValueError(f"{path}: the table's content does not match its hash {metadata['sha256'][:12]}")
+            raise UserError(f"{path}: the table's content does not match its hash {metadata['sha256'][:12]}")
         return table
 
     def _metadata(self) -> dict[str, str]:
@@ -138,13 +139,13 @@ def build_table(statistics: RoutingStatistics, config: VARConfig, held_out: Tens
         held_out: (N, S) token ids that the statistics were not collected on.
 
     Raises:
-        ValueError: there is no held-out text, or a layer named in the configuration is missing.
+        UserError: there is no held-out text, or a layer named in the configuration is missing.
     """
     if held_out.numel() == 0:
-        raise ValueError("no held-out sequences to set the thresholds on")
+        raise UserError("no held-out sequences to set the thresholds on")
     layers, num_experts = statistics.probability_sum.shape[1:]
     if any(layer >= layers for layer in config.two_expert_layers):
-        raise ValueError(f"two_expert_layers names a layer beyond the model's {layers}")
+        raise UserError(f"two_expert_layers names a layer beyond the model's {layers}")
     vocab = statistics.vocab_size
     probability, mean_weight = statistics.smoothed(config.smoothing)  # (R, L, E)
     kept = statistics.frequency[vocab:] >= config.min_count
@@ -161,13 +162,17 @@ def build_table(statistics: RoutingStatistics, config: VARConfig, held_out: Tens
     held_rows, _ = _find_rows(
         context_keys, vocab, held_out.reshape(-1), previous_tokens(held_out).reshape(-1)
     )
-    threshold = torch.quantile(confidence[:, held_rows].flatten(), config.learned_share)
-    bypass = (confidence > 0) & (confidence >= threshold)
+    threshold = torch.tensor(0.0, dtype=torch.float64)
+    if config.learned_share > 0:
+        threshold = torch.quantile(confidence[:, held_rows].flatten(), config.learned_share)
+    bypass = confidence > threshold
 
     ratio_thresholds = torch.full((layers,), -1.0)  # no ratio is negative: two experts
     free = [layer for layer in range(layers) if layer not in config.two_expert_layers]
     if free and config.single_share > 0:
-        ratio_thresholds[free] = torch.quantile(ratio[free][:, held_rows].flatten(), config.single_share).float()
+        ratio_thresholds[free] = torch.quantile(
+            ratio[free][:, held_rows].flatten(), config.single_share
+        ).float()
     single = ratio.float() <= ratio_thresholds[:, None]  # (L, R)
 
     experts = top.indices.transpose(0, 1).contiguous()  # (L, R, K)

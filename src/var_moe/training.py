@@ -9,27 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import MixtralConfig, MixtralForCausalLM
+from transformers import MixtralForCausalLM
 from transformers.models.mixtral.modeling_mixtral import MixtralTopKRouter
 
+from tinyguardrail.errors import UserError
 from tinyguardrail.progress import progress
 from var_moe.experts import EXPERTS_IMPLEMENTATION
-
-
-class ModelSettings(Protocol):
-    layers: int
-    hidden_size: int
-    intermediate_size: int
-    heads: int
-    experts: int
-    max_positions: int
 
 
 class TrainSettings(Protocol):
@@ -43,38 +33,6 @@ class TrainSettings(Protocol):
     entropy_weight: float
     token_weight: float
     drop_second: float
-
-
-def set_deterministic(seed: int, threads: int) -> None:
-    """Make the same machine repeat a run bit for bit; sums depend on the number of threads."""
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
-    # Filling every new tensor with NaN costs time and finds nothing here.
-    torch.utils.deterministic.fill_uninitialized_memory = False
-    torch.manual_seed(seed)
-
-
-def build_model(settings: ModelSettings, vocab_size: int, end_of_text: int) -> MixtralForCausalLM:
-    """A randomly initialised Mixtral with two experts per token."""
-    config = MixtralConfig(
-        vocab_size=vocab_size,
-        hidden_size=settings.hidden_size,
-        intermediate_size=settings.intermediate_size,
-        num_hidden_layers=settings.layers,
-        num_attention_heads=settings.heads,
-        num_key_value_heads=settings.heads,
-        head_dim=settings.hidden_size // settings.heads,
-        num_local_experts=settings.experts,
-        num_experts_per_tok=2,
-        max_position_embeddings=settings.max_positions,
-        sliding_window=None,
-        tie_word_embeddings=True,
-        bos_token_id=end_of_text,
-        eos_token_id=end_of_text,
-        pad_token_id=None,
-        use_cache=True,
-    )
-    return MixtralForCausalLM(config)
 
 
 class SecondExpertDropout:
@@ -155,13 +113,12 @@ def train_model(
         The language-modelling loss of each step, in nats per token.
 
     Raises:
-        ValueError: a sequence is longer than the model's positions, or the loss is not finite.
+        UserError: a sequence is longer than the model's positions, or the loss is not finite.
     """
     config = model.config
     if sequences.shape[1] > config.max_position_embeddings:
-        raise ValueError(
-            f"sequences of {sequences.shape[1]} tokens exceed the model's {config.max_position_embeddings} positions"
-        )
+        longest = config.max_position_embeddings
+        raise UserError(f"sequences of {sequences.shape[1]} tokens exceed the model's {longest} positions")
     generator = torch.Generator().manual_seed(seed)
     model.set_experts_implementation(EXPERTS_IMPLEMENTATION)
     dropout = SecondExpertDropout(settings.drop_second, config.num_local_experts, generator)
@@ -191,18 +148,12 @@ def train_model(
         optimizer.zero_grad(set_to_none=True)
         losses.append(loss.item())
         if not math.isfinite(losses[-1]):
-            raise ValueError(f"the loss is not finite at step {step}: lower var.train.learning_rate")
+            raise UserError(f"the loss is not finite at step {step}: lower var.train.learning_rate")
     for hook in hooks:
         hook.remove()
     model.set_experts_implementation("eager")
     model.eval()
     return losses
-
-
-def save_model(model: MixtralForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
-    """Weights (bf16, the precision that evaluation runs in), configuration and tokenizer."""
-    model.to(torch.bfloat16).save_pretrained(folder)
-    tokenizer.save(str(folder / "tokenizer.json"))
 
 
 def _parameter_groups(model: nn.Module, settings: TrainSettings) -> list[dict]:

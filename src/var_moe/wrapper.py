@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import MixtralForCausalLM
 
+from tinyguardrail.errors import UserError
 from var_moe.config import VARConfig
 from var_moe.experts import EXPERTS_IMPLEMENTATION
 from var_moe.router import CurrentPlan, VARRouter
@@ -34,7 +35,7 @@ class VARMixtralWrapper:
         config: None for the table's; given, it has to be the table's.
 
     Raises:
-        ValueError: table and model, or table and configuration, do not belong together.
+        UserError: table and model, or table and configuration, do not belong together.
     """
 
     def __init__(
@@ -42,11 +43,11 @@ class VARMixtralWrapper:
     ) -> None:
         found = model_sha256(model)
         if found != table.model_sha256:
-            raise ValueError(f"the table is of model {table.model_sha256[:12]}, this model is {found[:12]}")
+            raise UserError(f"the table is of model {table.model_sha256[:12]}, this model is {found[:12]}")
         if config is not None and config != table.config:
-            raise ValueError(f"the table was built for another configuration: {table.config.to_json()}")
+            raise UserError(f"the table was built for another configuration: {table.config.to_json()}")
         if model.config.hidden_act != "silu":
-            raise ValueError(f"experts with {model.config.hidden_act!r} activation are not supported")
+            raise UserError(f"experts with {model.config.hidden_act!r} activation are not supported")
         self.model = model
         self.table = table
         self.config = table.config
@@ -110,11 +111,11 @@ class VARMixtralWrapper:
             list of the same four numbers per layer.
 
         Raises:
-            ValueError: nothing has been counted.
+            UserError: nothing has been counted.
         """
         tokens = int(self._routes[0].sum())
         if not tokens:
-            raise ValueError("no token has been routed since the last reset")
+            raise UserError("no token has been routed since the last reset")
         layers = [
             {name: int(counts[route]) / tokens for name, route in _ROUTES.items()}
             | {"experts_per_call": int(used) / tokens}

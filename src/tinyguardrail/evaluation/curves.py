@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from sklearn.metrics import roc_curve
 
+from tinyguardrail.data.records import NO_TRANSFORM
 from tinyguardrail.evaluation.metrics import confidence_bin
 from tinyguardrail.evaluation.routing import Decisions, decide, deep_share
 from tinyguardrail.evaluation.scores import Scores
-from tinyguardrail.evaluation.suites import PLAIN, is_hard_negative, transforms
+from tinyguardrail.evaluation.suites import is_hard_negative, transforms
 
 Columns = dict[str, list[float]]  # a table by column
 
@@ -23,7 +24,7 @@ def routing_sweep(scores: Scores, target_false_positive_rate: float) -> Columns:
     Recall and false-positive rate are those of untransformed test rows.
     """
     test, threat = scores.split("test"), scores.threat
-    plain = test & (scores.rows["transform"] == PLAIN)
+    plain = test & (scores.rows["transform"] == NO_TRANSFORM)
     groups = {
         "recall": plain & threat,
         "false_positive_rate": plain & ~threat,
@@ -44,7 +45,7 @@ def roc(scores: Scores, decisions: Decisions) -> Columns:
     """Recall at fixed false-positive rates: untransformed rows, and each attack family
     against benign text put through the same transform."""
     test = scores.split("test")
-    groups = {"authored": test & (scores.rows["transform"] == PLAIN)}
+    groups = {"authored": test & (scores.rows["transform"] == NO_TRANSFORM)}
     groups |= {
         name: test & mask for name, mask in transforms(scores).items() if name in set(scores.rows["family"])
     }
@@ -63,7 +64,7 @@ def roc(scores: Scores, decisions: Decisions) -> Columns:
 
 def reliability(scores: Scores, decisions: Decisions, bins: int) -> Columns:
     """Mean confidence and accuracy by equal-width confidence bin, untransformed test rows."""
-    rows = scores.split("test") & (scores.rows["transform"] == PLAIN)
+    rows = scores.split("test") & (scores.rows["transform"] == NO_TRANSFORM)
     confidence = decisions.confidence[:, rows].ravel()
     correct = (decisions.predicted[:, rows] == scores.label[rows]).ravel()
     index = confidence_bin(confidence, bins)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyguardrail.data.records import NO_TRANSFORM
 from tinyguardrail.evaluation import curves
 from tinyguardrail.evaluation.efficiency import evaluate_latency, evaluate_size
 from tinyguardrail.evaluation.guard import (
@@ -26,7 +27,7 @@ from tinyguardrail.evaluation.significance import (
     mcnemar,
     paired_t,
 )
-from tinyguardrail.evaluation.suites import PLAIN, build_suites
+from tinyguardrail.evaluation.suites import build_suites
 from tinyguardrail.evaluation.var import evaluate_var
 from tinyguardrail.params import Params
 
@@ -43,7 +44,7 @@ class Results:
         confusion: (4, 4) counts over seeds.
         var: preset, and per seed the perplexity change with its interval over sequences.
         hardware: the machine of the timings, None if there are none.
-        families: (rows, benign) counts and blocked shares of untransformed test rows by family.
+        families: label, family, rows and blocked share of untransformed test rows.
     """
 
     systems: dict[str, Metrics]
@@ -121,7 +122,7 @@ def compare_arms(scores: Scores, arms: dict[str, Decisions], params: Params) -> 
     parents, and the paired t test asks about other training runs.
     """
     test = np.flatnonzero(scores.split("test"))
-    plain = test[scores.rows["transform"][test] == PLAIN]
+    plain = test[scores.rows["transform"][test] == NO_TRANSFORM]
     parents, routed = scores.rows["parent_id"], arms["guard"]
     correct = {name: arm.predicted == scores.label for name, arm in arms.items()}
     samples, seed = params.statistics.bootstrap_samples, params.statistics.seed
@@ -131,6 +132,7 @@ def compare_arms(scores: Scores, arms: dict[str, Decisions], params: Params) -> 
         records.append(
             {"method": method, "metric": metric, "a": "guard", "b": other, "seed": more.get("seed")}
             | {"difference": difference, "effect_size": more.get("effect_size"), "p": p}
+            | {"p_holm": None, "significant": None}
         )
 
     for other in ("guard_always_fast", "guard_always_deep"):
@@ -173,7 +175,7 @@ def _adjusted(records: list[dict[str, Any]], alpha: float) -> list[dict[str, Any
 
 def blocked_by_family(scores: Scores, decisions: Decisions) -> list[dict[str, Any]]:
     """Share of untransformed test rows blocked, by label and authored family."""
-    plain = scores.split("test") & (scores.rows["transform"] == PLAIN)
+    plain = scores.split("test") & (scores.rows["transform"] == NO_TRANSFORM)
     keys = sorted({(scores.rows["label"][i], scores.rows["family"][i]) for i in np.flatnonzero(plain)})
     records = []
     for label, family in keys:

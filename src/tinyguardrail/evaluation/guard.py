@@ -8,9 +8,10 @@ from functools import partial
 
 import numpy as np
 
+from tinyguardrail.data.records import LABELS
 from tinyguardrail.evaluation import metrics, resampled
 from tinyguardrail.evaluation.routing import Decisions
-from tinyguardrail.evaluation.scores import LABELS, Scores
+from tinyguardrail.evaluation.scores import Scores
 from tinyguardrail.evaluation.significance import ParentBootstrap, percentile_interval
 from tinyguardrail.evaluation.suites import Suite
 from tinyguardrail.evaluation.summary import Summary, over_seeds, over_texts

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from tinyguardrail import paths
+from tinyguardrail.errors import UserError
 from tinyguardrail.files import read_json
 
 
-class InputError(ValueError):
+class InputError(UserError):
     """An input that is missing or cannot be right; the message is one line."""
 
 

@@ -30,7 +30,7 @@ def tpr_at_fpr(threat: np.ndarray, score: np.ndarray, weights: np.ndarray, limit
 def fpr_at_recall(threat: np.ndarray, score: np.ndarray, weights: np.ndarray, target: float) -> np.ndarray:
     """Lowest false-positive rate at a recall of at least `target`."""
     fpr, tpr = _roc(threat, score, weights)
-    best = np.where(tpr >= target - 1e-12, fpr, 1.0).min(axis=1)
+    best = np.where(tpr >= target - 1e-6, fpr, 1.0).min(axis=1)
     return np.where(np.isnan(fpr[:, -1] + tpr[:, -1]), np.nan, best)
 
 
@@ -71,7 +71,7 @@ def _roc(threat: np.ndarray, score: np.ndarray, weights: np.ndarray) -> tuple[np
     drawn = weights[:, order]
     curves = []
     for rows in (~threat[order], threat[order]):
-        total = np.cumsum(drawn * rows, axis=1)
+        total = np.cumsum(drawn * rows.astype(drawn.dtype), axis=1)
         with np.errstate(invalid="ignore"):
             curves.append(total[:, last_of_tie] / total[:, -1:])
     return curves[0], curves[1]

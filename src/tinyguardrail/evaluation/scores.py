@@ -15,10 +15,11 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from tinyguardrail import paths
+from tinyguardrail.data.records import BENIGN as BENIGN_LABEL
+from tinyguardrail.data.records import LABELS
 from tinyguardrail.evaluation.inputs import InputError, require
 
-LABELS = ("benign", "direct_injection", "jailbreak", "obfuscation")
-BENIGN = 0
+BENIGN = LABELS.index(BENIGN_LABEL)
 ROW_COLUMNS = ("row", "split", "label", "source", "family", "transform", "parent_id", "language", "tokens")
 BRANCHES = ("fast", "deep")
 

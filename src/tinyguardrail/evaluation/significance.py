@@ -27,12 +27,15 @@ def t_interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, fl
 
 
 def draw_weights(clusters: int, samples: int, seed: int) -> np.ndarray:
-    """(samples, clusters) counts: how often each cluster is drawn, with replacement."""
+    """(samples, clusters) counts: how often each cluster is drawn, with replacement.
+
+    Single precision: counts and their sums stay exact, and the bootstrap takes half the time.
+    """
     generator = np.random.default_rng(seed)
     draws = generator.integers(clusters, size=(samples, clusters))
     offsets = np.arange(samples)[:, None] * clusters
     counts = np.bincount((draws + offsets).ravel(), minlength=samples * clusters)
-    return counts.reshape(samples, clusters).astype(np.float64)
+    return counts.reshape(samples, clusters).astype(np.float32)
 
 
 class ParentBootstrap:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyguardrail.evaluation.scores import LABELS, Scores
+from tinyguardrail.data.records import LABELS, NO_TRANSFORM, OBFUSCATION
+from tinyguardrail.evaluation.scores import BENIGN, Scores
 
-PLAIN = "none"  # the transform of text that was not transformed
 HARD_NEGATIVES = ("trigger_words", "borderline_safety", "about_injection", "technical_documentation")
 
 
@@ -30,13 +30,13 @@ def is_hard_negative(rows: dict[str, np.ndarray], threat: np.ndarray) -> np.ndar
     """(N,) bool: untransformed benign rows made to look like attacks."""
     family = rows["family"].astype(str)
     named = np.any([np.char.startswith(family, prefix) for prefix in HARD_NEGATIVES], axis=0)
-    return named & ~threat & (rows["transform"] == PLAIN)
+    return named & ~threat & (rows["transform"] == NO_TRANSFORM)
 
 
 def build_suites(scores: Scores) -> list[Suite]:
     """Suites of the test split; one without rows, or without a class it needs, is left out."""
     rows, threat = scores.rows, scores.threat
-    test, plain = scores.split("test"), rows["transform"] == PLAIN
+    test, plain = scores.split("test"), rows["transform"] == NO_TRANSFORM
     suites = [_suite("authored", test & plain, threat, _ALL)]
 
     hard = test & is_hard_negative(rows, threat)
@@ -44,7 +44,7 @@ def build_suites(scores: Scores) -> list[Suite]:
     for family in sorted(set(rows["family"][hard]) - {"trigger_words"}):
         suites.append(_suite(family, hard & (rows["family"] == family), threat, ("false_positive_rate",)))
 
-    for kind in LABELS[1:3]:
+    for kind in (label for label in LABELS if label not in (LABELS[BENIGN], OBFUSCATION)):
         own = test & plain & (rows["label"] == kind)
         suites.append(_suite(kind, own, threat, ("recall",)))
 
@@ -58,7 +58,7 @@ def build_suites(scores: Scores) -> list[Suite]:
 def transforms(scores: Scores) -> dict[str, np.ndarray]:
     """(N,) masks by name: each attack family, then its variants where it has several."""
     family, transform = scores.rows["family"], scores.rows["transform"]
-    transformed = transform != PLAIN
+    transformed = transform != NO_TRANSFORM
     masks: dict[str, np.ndarray] = {}
     for name in sorted(set(family[transformed])):
         own = transformed & (family == name)

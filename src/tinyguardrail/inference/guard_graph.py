@@ -173,10 +173,14 @@ class _GuardGraph:
     def _mixture(self, g: GraphBuilder, hidden: str, mask: str, name: str) -> str:
         gate = self._linear(g, self._mean(g, hidden, mask), f"{name}.gate")
         weights, chosen = g.ops(
-            "TopK", 2, g.op("Softmax", gate, axis=-1), g.constant([self.config["top_k"]], np.int64), axis=-1
+            "TopK",
+            2,
+            g.op("Softmax", gate, axis=-1),
+            g.constant([self.config["num_experts_per_text"]], np.int64),
+            axis=-1,
         )
         total = g.op("ReduceSum", weights, g.constant([-1], np.int64), keepdims=1)
-        weights = g.op("Div", weights, total)  # (B, top_k)
+        weights = g.op("Div", weights, total)  # (B, num_experts_per_text)
         mixed = g.op("Mul", hidden, g.constant(np.float32(0)))
         for index in range(self.config["num_experts"]):
             mixed = self._expert(g, hidden, mixed, weights, chosen, index, name)
@@ -186,7 +190,7 @@ class _GuardGraph:
         self, g: GraphBuilder, hidden: str, mixed: str, weights: str, chosen: str, index: int, name: str
     ) -> str:
         """Add one expert's share to the texts that chose it; not computed when none did."""
-        hits = g.op("Equal", chosen, g.constant(index, np.int64))  # (B, top_k)
+        hits = g.op("Equal", chosen, g.constant(index, np.int64))  # (B, num_experts_per_text)
 
         def compute(inner: GraphBuilder) -> str:
             last = inner.constant([-1], np.int64)

@@ -38,7 +38,9 @@ def build_guard(
 
 
 def feature_extractor(tokenizer: Tokenizer, config: GuardConfig) -> FeatureExtractor:
-    return FeatureExtractor(tokenizer, config.max_length, config.chars_per_token, config.char_table_size)
+    return FeatureExtractor(
+        tokenizer, config.max_position_embeddings, config.chars_per_token, config.char_table_size
+    )
 
 
 def save_guard(folder: Path, guard: GuardForSequenceClassification, tokenizer: Tokenizer) -> None:

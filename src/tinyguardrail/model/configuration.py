@@ -17,12 +17,12 @@ class GuardConfig(PreTrainedConfig):
     Args:
         vocab_size: kept word pieces.
         hidden_size, num_attention_heads, intermediate_size: as in MiniLM.
-        max_length: tokens of one window; also the number of position vectors.
+        max_position_embeddings: tokens of one window; also the number of position vectors.
         chars_per_token: characters of each token that the character CNN sees.
         char_table_size: rows of the hashed code-point table.
         char_dim, char_filters, char_kernel_sizes: the CNN; `char_filters` per kernel width.
         fast_layers, deep_layers: transformer layers of the two branches.
-        num_experts, top_k: experts of each deep layer, and how many a text uses.
+        num_experts, num_experts_per_text: experts of each deep layer, and how many a text uses.
         router_hidden: width of the router's hidden layer.
         router_threshold: score at or above which `logits` are the deep branch's.
     """
@@ -35,7 +35,7 @@ class GuardConfig(PreTrainedConfig):
         hidden_size: int = 384,
         num_attention_heads: int = 12,
         intermediate_size: int = 1536,
-        max_length: int = 192,
+        max_position_embeddings: int = 192,
         chars_per_token: int = 20,
         char_table_size: int = 4096,
         char_dim: int = 32,
@@ -44,7 +44,7 @@ class GuardConfig(PreTrainedConfig):
         fast_layers: int = 4,
         deep_layers: int = 6,
         num_experts: int = 8,
-        top_k: int = 2,
+        num_experts_per_text: int = 2,
         router_hidden: int = 64,
         router_threshold: float = 0.5,
         dropout: float = 0.1,
@@ -55,7 +55,7 @@ class GuardConfig(PreTrainedConfig):
         self.hidden_size = hidden_size
         self.num_attention_heads = num_attention_heads
         self.intermediate_size = intermediate_size
-        self.max_length = max_length
+        self.max_position_embeddings = max_position_embeddings
         self.chars_per_token = chars_per_token
         self.char_table_size = char_table_size
         self.char_dim = char_dim
@@ -64,7 +64,7 @@ class GuardConfig(PreTrainedConfig):
         self.fast_layers = fast_layers
         self.deep_layers = deep_layers
         self.num_experts = num_experts
-        self.top_k = top_k
+        self.num_experts_per_text = num_experts_per_text
         self.router_hidden = router_hidden
         self.router_threshold = router_threshold
         self.dropout = dropout

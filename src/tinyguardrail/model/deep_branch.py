@@ -18,7 +18,7 @@ class MixtureOfExperts(nn.Module):
 
     def __init__(self, config: GuardConfig):
         super().__init__()
-        self.top_k = config.top_k
+        self.num_experts_per_text = config.num_experts_per_text
         self.gate = nn.Linear(config.hidden_size, config.num_experts, bias=False)
         self.experts = nn.ModuleList(FeedForward(config) for _ in range(config.num_experts))
 
@@ -34,10 +34,10 @@ class MixtureOfExperts(nn.Module):
         Returns:
             mixed: (B, T, D)
             probabilities: (B, experts), the gate's softmax in fp32
-            chosen: (B, top_k) expert indices
+            chosen: (B, num_experts_per_text) expert indices
         """
         probabilities = self.gate(masked_mean(hidden, attention_mask)).float().softmax(-1)
-        weights, chosen = probabilities.topk(self.top_k, dim=-1)
+        weights, chosen = probabilities.topk(self.num_experts_per_text, dim=-1)
         weights = (weights / weights.sum(-1, keepdim=True)).to(hidden.dtype)
         mixed = torch.zeros_like(hidden)
         for index, expert in enumerate(self.experts):
@@ -81,7 +81,7 @@ class DeepBranch(nn.Module):
         Returns:
             logits: (B, labels)
             gate_probabilities: (layers, B, experts)
-            chosen_experts: (layers, B, top_k)
+            chosen_experts: (layers, B, num_experts_per_text)
         """
         bias = attention_bias(attention_mask)
         hidden, gates, choices = embeddings, [], []

@@ -37,7 +37,7 @@ class CharacterAwareEmbeddings(nn.Module):
     def __init__(self, config: GuardConfig):
         super().__init__()
         self.words = nn.Embedding(config.vocab_size, config.hidden_size, padding_idx=0)
-        self.positions = nn.Embedding(config.max_length, config.hidden_size)
+        self.positions = nn.Embedding(config.max_position_embeddings, config.hidden_size)
         self.characters = CharacterCNN(config)
         self.gate = nn.Linear(2 * config.hidden_size, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)

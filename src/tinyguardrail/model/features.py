@@ -9,7 +9,6 @@ spell all reach the model. What follows the last token goes to [SEP].
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -70,10 +69,6 @@ class FeatureExtractor:
         self.body = max_length - 2
         self.step = max(1, self.body - int(self.body * overlap))
         self.cls, self.sep, self.pad = (_token_id(tokenizer, token) for token in ("[CLS]", "[SEP]", "[PAD]"))
-
-    @classmethod
-    def from_file(cls, path: Path | str, **settings: int) -> FeatureExtractor:
-        return cls(Tokenizer.from_file(str(path)), **settings)
 
     def windows(self, texts: Sequence[str]) -> list[Window]:
         """All windows of all texts, in order; an empty text still has one."""

@@ -25,7 +25,7 @@ class GuardOutput(ModelOutput):
         fast_logits, deep_logits: (B, L) of each branch.
         router_logits: (B,); their sigmoid is the router's score.
         gate_probabilities: (deep layers, B, E).
-        chosen_experts: (deep layers, B, top_k).
+        chosen_experts: (deep layers, B, num_experts_per_text).
     """
 
     logits: torch.Tensor | None = None

@@ -56,8 +56,11 @@ def check_weights(path: Path) -> None:
 
 
 def load_minilm(folder: Path) -> tuple[Weights, Tokenizer]:
-    """MiniLM's tensors by name, and its tokenizer."""
-    return load_file(folder / "model.safetensors"), Tokenizer.from_file(str(folder / "tokenizer.json"))
+    """MiniLM's tensors by name, and its tokenizer without the truncation and padding stored in it."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return load_file(folder / "model.safetensors"), tokenizer
 
 
 @torch.no_grad()
@@ -75,7 +78,7 @@ def start_from_minilm(
     """
     embeddings = guard.embeddings
     embeddings.words.weight.copy_(weights["embeddings.word_embeddings.weight"][kept])
-    positions = weights["embeddings.position_embeddings.weight"][: guard.config.max_length]
+    positions = weights["embeddings.position_embeddings.weight"][: guard.config.max_position_embeddings]
     embeddings.positions.weight.copy_(positions + weights["embeddings.token_type_embeddings.weight"][0])
     _copy(embeddings.norm, weights, "embeddings.LayerNorm")
     embeddings.gate.bias.fill_(CHARACTER_GATE_BIAS)

@@ -15,7 +15,7 @@ from tinyguardrail.evaluation.evaluate import Results
 from tinyguardrail.evaluation.summary import Summary
 from tinyguardrail.evaluation.var import NON_INFERIORITY_MARGIN
 from tinyguardrail.reporting import style
-from tinyguardrail.reporting.text import readable
+from tinyguardrail.reporting.text import readable, variant_title
 
 PERCENT = PercentFormatter(xmax=1, decimals=0)
 
@@ -56,12 +56,12 @@ def detection(drawn: Figure, results: Results) -> None:
     for place, name in enumerate(names):
         _point(axes, place - 0.13, guard[name]["recall"], style.BLUE, "o")
         _point(axes, place + 0.13, guard[f"control_{name}"]["false_positive_rate"], style.ORANGE, "s")
-    axes.set_yticks(range(len(names)), [readable(name) for name in names])
+    axes.set_yticks(range(len(names)), [variant_title(name, names) for name in names])
     axes.set(ylim=(max(len(names), 1) - 0.5, -0.5), xlim=(-0.02, 1.02), xlabel="share blocked")
     axes.xaxis.set_major_formatter(PERCENT)
     axes.plot([], [], "o", color=style.BLUE, label="attacks")
     axes.plot([], [], "s", color=style.ORANGE, label="benign control")
-    drawn.legend(loc="outside upper right", ncols=2)
+    style.legend_above(axes, columns=2)
 
 
 def routing(drawn: Figure, results: Results, threshold: float) -> None:
@@ -78,7 +78,7 @@ def routing(drawn: Figure, results: Results, threshold: float) -> None:
     axes.axvline(threshold, color="black", linewidth=0.7, linestyle=":")
     axes.set(xlabel="router threshold", ylabel="share of test rows", xlim=(0, 1), ylim=(0, 1.02))
     axes.yaxis.set_major_formatter(PERCENT)
-    drawn.legend(loc="outside upper center", ncols=2)
+    style.legend_above(axes, columns=2)
 
 
 def roc(drawn: Figure, results: Results) -> None:
@@ -91,7 +91,7 @@ def roc(drawn: Figure, results: Results) -> None:
     axes.set(xscale="log", xlim=(0.001, 1), ylim=(0, 1.02))
     axes.set(xlabel="false-positive rate (same transform)", ylabel="recall")
     axes.yaxis.set_major_formatter(PERCENT)
-    drawn.legend(loc="outside upper center", ncols=3)
+    style.legend_above(axes, columns=3)
 
 
 def reliability(drawn: Figure, results: Results) -> None:
@@ -102,7 +102,7 @@ def reliability(drawn: Figure, results: Results) -> None:
     axes.plot([0, 1], [0, 1], color="black", linewidth=0.7, linestyle=":", label="perfect calibration")
     axes.plot(table["confidence"], table["accuracy"], "o-", color=style.BLUE, label="accuracy")
     axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0.2, 1.02), ylim=(0, 1.02))
-    drawn.legend(loc="outside upper center", ncols=3)
+    style.legend_above(axes, columns=3)
 
 
 def loss_curves(drawn: Figure, training: list[dict[str, list[float | None]]], seeds: Sequence[int]) -> None:
@@ -115,11 +115,12 @@ def loss_curves(drawn: Figure, training: list[dict[str, list[float | None]]], se
         ]
         if ends:
             right.plot([epoch + 1 for epoch, _ in ends], [share for _, share in ends], "o-")
-    left.set(xlabel="step", ylabel="training loss", yscale="log")
+    left.set(xlabel="step", ylabel="training loss")
+    left.set_ylim(bottom=0)
     right.set(xlabel="epoch", ylabel="deep share, validation", ylim=(0, 1))
     right.yaxis.set_major_formatter(PERCENT)
     right.xaxis.get_major_locator().set_params(integer=True)
-    drawn.legend(loc="outside upper center", ncols=max(1, len(seeds)))
+    style.legend_above(left, columns=max(1, len(seeds)))
 
 
 def var(drawn: Figure, results: Results, seeds: Sequence[int]) -> None:

@@ -107,22 +107,23 @@ def _tests(results: Results) -> dict[str, Any]:
     values = {}
     for each in (each for each in results.significance if each["seed"] is None):
         name = f"test.{each['method']}.{each['metric']}.{each['b']}"
-        values[f"{name}.difference"] = _value(each["difference"], "percent_change")
+        values[f"{name}.difference"] = _value(each["difference"], "points")
         if each["p"] is not None:
-            values[f"{name}.p"] = _value(each["p_holm"], "p_value")
+            p = _value(each["p_holm"], "p_value")
+            values[f"{name}.p"] = p | {"text": f"p {p['text'] if p['text'][0] == '<' else '= ' + p['text']}"}
     return values
 
 
 def _settings(params: Params) -> dict[str, Any]:
     return {
         "params.seeds": _value(len(params.seeds), "count"),
-        "params.router_threshold": _value(params.router.threshold, "factor"),
+        "params.router_threshold": _value(params.router.threshold, "setting"),
         "params.target_false_positive_rate": _value(params.calibration.target_false_positive_rate, "percent"),
         "params.vocab_size": _value(params.model.vocab_size, "count"),
         "params.fast_layers": _value(params.model.fast_layers, "count"),
         "params.deep_layers": _value(params.model.deep_layers, "count"),
         "params.num_experts": _value(params.model.num_experts, "count"),
-        "params.top_k": _value(params.model.top_k, "count"),
+        "params.num_experts_per_text": _value(params.model.num_experts_per_text, "count"),
         "params.deep_share": _value(params.train.deep_share, "percent"),
         "params.bootstrap_samples": _value(params.statistics.bootstrap_samples, "count"),
     }

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from tinyguardrail import paths
+from tinyguardrail.errors import UserError
 from tinyguardrail.evaluation.evaluate import Results
 from tinyguardrail.evaluation.inputs import read_data_card, read_training
 from tinyguardrail.evaluation.summary import rounded
@@ -19,7 +20,7 @@ from tinyguardrail.reporting.tables import build_tables, write_csv, write_tables
 from tinyguardrail.reporting.text import BANNERS
 
 
-class CollapseError(RuntimeError):
+class CollapseError(UserError):
     """The router decides nothing; the message is one line."""
 
 
@@ -45,7 +46,7 @@ def write_report(results: Results, params: Params) -> None:
     write_json(paths.RUN, run_record(params.scale))
     tables = build_tables(results, data_card)
     with atomic_folder(paths.PLOTS) as folder:
-        _write_curves(folder, results)
+        _write_curves(folder, results, params)
     with atomic_folder(paths.TABLES) as folder:
         write_tables(folder, tables, results)
     with atomic_folder(paths.FIGURES) as folder:
@@ -65,7 +66,7 @@ def digest(*files: Path) -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
 
 
-def _write_curves(folder: Path, results: Results) -> None:
+def _write_curves(folder: Path, results: Results, params: Params) -> None:
     """One CSV per curve, for `dvc plots` and as what the figures' hashes are of."""
     for name, table in results.curves.items():
         rows = [[rounded(value) for value in row] for row in zip(*table.values(), strict=True)]
@@ -80,19 +81,9 @@ def _write_curves(folder: Path, results: Results) -> None:
     header = ["transform", "recall", "recall_low", "recall_high"]
     header += ["control_false_positive_rate", "control_low", "control_high"]
     write_csv(folder / "detection.csv", header, detection)
-    write_csv(
-        folder / "var.csv",
-        ["seed", "perplexity_change", "low", "high"],
-        [
-            [seed, *(rounded(cell) for cell in (change, *bounds))]
-            for seed, change, bounds in zip(
-                guard["router"]["deep_share"].seeds,
-                results.var["change"],
-                results.var["interval"],
-                strict=True,
-            )
-        ],
-    )
+    changes = zip(params.seeds, results.var["change"], results.var["interval"], strict=True)
+    rows = [[seed, *(rounded(cell) for cell in (change, *bounds))] for seed, change, bounds in changes]
+    write_csv(folder / "var.csv", ["seed", "perplexity_change", "low", "high"], rows)
 
 
 def _sources(params: Params) -> dict[str, str]:

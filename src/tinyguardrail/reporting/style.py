@@ -11,9 +11,11 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tinyguardrail.files import atomic_file
+from tinyguardrail.reporting.paper import svg_to_pdf
 
 WIDTH_INCHES = 3.35  # one column of the paper
 
@@ -39,7 +41,6 @@ SETTINGS = {
     "lines.linewidth": 1.2,
     "lines.markersize": 3.5,
     "path.simplify": False,
-    "pdf.fonttype": 42,
     "svg.fonttype": "path",  # no font is looked up where the figure is shown
     "svg.hashsalt": "tinyguardrail",  # element names that do not change between runs
     "xtick.labelsize": 6.5,
@@ -59,15 +60,23 @@ def figure(height_inches: float) -> Iterator[Figure]:
 
 
 def save(drawn: Figure, path: Path, banner: str, source: str) -> None:
-    """Write `path` as SVG and PDF without dates, with the scale above and the source below.
+    """Write `path`.svg and `path`.pdf without dates, with the scale above and the source below.
 
     Args:
         banner: the scale, e.g. "root scale: ...".
         source: the results file the figure shows and 8 characters of its hash.
     """
-    drawn.get_layout_engine().set(rect=(0, 0.045, 1, 0.91), w_pad=0.02, h_pad=0.02)
+    note = 9 / 72 / drawn.get_figheight()  # a line of 9 points above and one below
+    drawn.get_layout_engine().set(rect=(0, note, 1, 1 - 2 * note), w_pad=0.02, h_pad=0.02)
     drawn.text(0.01, 0.99, banner, fontsize=5.5, color=GREY, va="top", ha="left", style="italic")
     drawn.text(0.99, 0.01, source, fontsize=5, color=GREY, va="bottom", ha="right")
-    for ending, metadata in (("svg", {"Date": None, "Creator": None}), ("pdf", {"CreationDate": None})):
-        with atomic_file(path.with_suffix(f".{ending}")) as temporary:
-            drawn.savefig(temporary, format=ending, metadata=metadata)
+    svg = path.with_suffix(".svg")
+    with atomic_file(svg) as temporary:
+        drawn.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
+    with atomic_file(path.with_suffix(".pdf")) as temporary:
+        temporary.write_bytes(svg_to_pdf(svg))
+
+
+def legend_above(axes: Axes, columns: int) -> None:
+    """A legend over the axes, where it hides no data and the layout leaves room for it."""
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, borderaxespad=0.2)

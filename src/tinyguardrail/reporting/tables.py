@@ -9,13 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinyguardrail.data.records import LABELS
 from tinyguardrail.evaluation.evaluate import Results
-from tinyguardrail.evaluation.scores import LABELS
 from tinyguardrail.evaluation.suites import HARD_NEGATIVES
 from tinyguardrail.evaluation.summary import Summary, rounded
 from tinyguardrail.files import write_text
 from tinyguardrail.reporting.targets import TARGETS, judge, look_up
-from tinyguardrail.reporting.text import MINUS, interval, kind_of, number, readable, with_interval
+from tinyguardrail.reporting.text import (
+    MINUS,
+    interval,
+    kind_of,
+    number,
+    readable,
+    variant_title,
+    with_interval,
+)
 
 ARMS = ("guard", "guard_always_fast", "guard_always_deep")
 
@@ -56,15 +64,15 @@ def _targets(results: Results) -> Table:
 
 def _attacks(results: Results) -> Table:
     guard, rows = results.systems["guard"], []
-    for control in (name for name in guard if name.startswith("control_")):
-        name = control.removeprefix("control_")
-        attack, benign = guard.get(name, {}), guard[control]["false_positive_rate"]
+    names = [name.removeprefix("control_") for name in guard if name.startswith("control_")]
+    for name in names:
+        attack, benign = guard.get(name, {}), guard[f"control_{name}"]["false_positive_rate"]
         if "recall" not in attack:
             continue
         recall = attack["recall"]
         rows.append(
             (
-                readable(name),
+                variant_title(name, names),
                 f"{recall.n:,}",
                 with_interval(recall, "percent"),
                 f"{benign.n:,}",
@@ -158,17 +166,18 @@ def _var(results: Results) -> Table:
 
 
 def _data(data_card: dict[str, Any]) -> Table:
-    rows = [("rows", "all", f"{data_card['rows']:,}")]
+    rows = [("all", "", f"{data_card['rows']:,}")]
     for by in ("split", "label", "source"):
         counts = {key: n for key, n in data_card.get(f"by_{by}", {}).items() if isinstance(n, int)}
         order = LABELS if by == "label" else ("train", "validation", "test") if by == "split" else ()
-        for key in sorted(counts, key=lambda each: (order.index(each) if each in order else 99, each)):
-            rows.append((by, readable(key), f"{counts[key]:,}"))
-    return Table("data", "Rows after removal of near-duplicates.", ("By", "Value", "Rows"), rows)
+        ordered = sorted(counts, key=lambda each: (order.index(each) if each in order else 99, each))
+        for place, key in enumerate(ordered):
+            rows.append((by if place == 0 else "", readable(key), f"{counts[key]:,}"))
+    return Table("data", "Rows after removal of near-duplicates.", ("", "", "Rows"), rows)
 
 
 def _significance(results: Results) -> Table:
-    titles = {"randomisation": "approx. randomisation", "paired_t": "paired t over seeds"}
+    titles = {"randomisation": "randomisation", "paired_t": "paired t, seeds"}
     rows = []
     for each in results.significance:
         if each["method"] not in titles:
@@ -229,10 +238,9 @@ def _long_tables(results: Results) -> dict[str, list[dict[str, Any]]]:
 
 
 def _plain(record: dict[str, Any]) -> dict[str, Any]:
-    record = {"p_holm": None, "significant": None} | record if "method" in record else record
+    """Six significant digits: p-values may be far smaller than any fixed number of decimals."""
     return {
-        key: rounded(value, 8) if isinstance(value, float) else value
-        for key, value in sorted(record.items(), key=lambda item: item[0] in ("p_holm", "significant"))
+        key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in record.items()
     }
 
 
@@ -254,6 +262,7 @@ _LATEX = {
     "\u2265": r"$\ge$",
     MINUS: "$-$",
     "\u00b1": r"$\pm$",
+    "\u2013": "--",
     "\u2014": "---",
 }
 

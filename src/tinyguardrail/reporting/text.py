@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tinyguardrail.evaluation.summary import Summary
 
 MISSING = "not measured"
@@ -37,11 +39,17 @@ def readable(name: str) -> str:
     return FAMILY_NAMES.get(name, name.replace("_", " "))
 
 
+def variant_title(name: str, names: Sequence[str]) -> str:
+    """`readable`, marked with a dash where `name` is a variant of a family also in `names`."""
+    is_variant = any(name.startswith(f"{family}_") for family in names)
+    return f"\u2013 {readable(name)}" if is_variant else readable(name)
+
+
 def number(value: float | None, kind: str) -> str:
     """`value` as text.
 
-    `kind` is one of: percent, percent_change, ms, ratio, factor, perplexity, count,
-    megabytes, millions, probability, small.
+    `kind` is one of: percent, points (of a percentage), percent_change, ms, ratio, factor,
+    perplexity, setting, count, megabytes, millions, probability, p_value, small.
     """
     if value is None:
         return MISSING
@@ -73,11 +81,13 @@ def kind_of(metric: str) -> str:
 
 _FORMATS = {
     "percent": lambda v: f"{100 * v:.1f}%",
+    "points": lambda v: f"{100 * v:+.2f} points",
     "percent_change": lambda v: f"{100 * v:+.2f}%",
     "ms": lambda v: f"{v:.1f} ms",
     "ratio": lambda v: f"{v:.2f}x",
     "factor": lambda v: f"{v:.2f}",
     "perplexity": lambda v: f"{v:.2f}",
+    "setting": lambda v: f"{v:g}",
     "count": lambda v: f"{v:,.0f}",
     "megabytes": lambda v: f"{v:.1f} MB",
     "millions": lambda v: f"{v / 1e6:.1f} million",

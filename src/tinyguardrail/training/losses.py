@@ -42,7 +42,7 @@ def balance_loss(gate_probabilities: torch.Tensor, chosen_experts: torch.Tensor)
 
     Args:
         gate_probabilities: (layers, B, experts)
-        chosen_experts: (layers, B, top_k)
+        chosen_experts: (layers, B, num_experts_per_text)
 
     Returns:
         A scalar, 1 when every expert of every layer carries the same load.

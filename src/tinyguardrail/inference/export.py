@@ -1,0 +1,100 @@
+"""Export of a trained guard to ONNX, and the proof that nothing changed on the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file
+
+from tinyguardrail.errors import UserError
+from tinyguardrail.files import write_json
+from tinyguardrail.inference.guard_graph import build_guard_graph
+from tinyguardrail.inference.runtime import ALWAYS_DEEP, ALWAYS_FAST, CONFIG_FILE, TOKENIZER_FILE, onnx_file
+from tinyguardrail.inference.runtime import Guard as OnnxGuard
+from tinyguardrail.model.build import feature_extractor
+from tinyguardrail.model.modeling import GuardForSequenceClassification
+
+PARITY_BATCH = 8
+
+
+class ParityError(UserError):
+    """The exported graph does not compute what the trained model computes."""
+
+
+def write_graphs(
+    folder: Path, guard: GuardForSequenceClassification, tokenizer, quantized: Path, opset: int
+) -> None:
+    """Write the fp32 and INT8 graphs with the tokenizer and the configuration they need."""
+    config = json.loads(guard.config.to_json_string(use_diff=False))
+    weights = {name: tensor.numpy() for name, tensor in guard.state_dict().items()}
+    for precision, tensors in (("fp32", weights), ("int8", load_file(quantized))):
+        model = build_guard_graph(tensors, config, opset)
+        (folder / onnx_file(precision)).write_bytes(model.SerializeToString(deterministic=True))
+    tokenizer.save(str(folder / TOKENIZER_FILE))
+    write_json(folder / CONFIG_FILE, config)
+
+
+def check_parity(
+    folder: Path,
+    guard: GuardForSequenceClassification,
+    tokenizer,
+    texts: Sequence[str],
+    tolerance: float,
+    threads: int,
+) -> dict[str, Any]:
+    """Compare both graphs with torch on both branches of every text.
+
+    Returns:
+        Per precision: size in MB, largest difference of a logit from torch's, and the share
+        of texts whose routed label is the same.
+
+    Raises:
+        ParityError: an fp32 logit differs by more than `tolerance`.
+    """
+    expected = torch_logits(guard, tokenizer, texts)
+    report: dict[str, Any] = {}
+    for precision in ("fp32", "int8"):
+        path = folder / onnx_file(precision)
+        onnx_guard = OnnxGuard.load(folder, precision, threads)
+        found = onnx_logits(onnx_guard, texts)
+        difference = max(float(np.abs(found[name] - expected[name]).max()) for name in ("fast", "deep"))
+        if precision == "fp32" and not difference <= tolerance:
+            raise ParityError(f"{path}: logits differ from torch by {difference:.6f}, allowed {tolerance}")
+        same = found["routed"].argmax(-1) == expected["routed"].argmax(-1)
+        report[precision] = {
+            "size_mb": round(path.stat().st_size / 1e6, 3),
+            "max_abs_difference": round(difference, 5),
+            "label_agreement": float(same.mean()),
+        }
+    return report
+
+
+@torch.no_grad()
+def torch_logits(
+    guard: GuardForSequenceClassification, tokenizer, texts: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Logits (windows, labels) of both branches and of the routed one, in window order."""
+    extractor = feature_extractor(tokenizer, guard.config)
+    windows = extractor.windows(texts)
+    outputs = [
+        guard(
+            *(torch.from_numpy(array) for array in extractor.collate(windows[start : start + PARITY_BATCH]))
+        )
+        for start in range(0, len(windows), PARITY_BATCH)
+    ]
+    return {
+        name: torch.cat([output[key] for output in outputs]).numpy()
+        for name, key in (("fast", "fast_logits"), ("deep", "deep_logits"), ("routed", "logits"))
+    }
+
+
+def onnx_logits(guard: OnnxGuard, texts: Sequence[str]) -> dict[str, np.ndarray]:
+    """The same three from a graph, by moving its threshold."""
+    windows = guard.extractor.windows(texts)
+    thresholds = {"fast": ALWAYS_FAST, "deep": ALWAYS_DEEP, "routed": guard.router_threshold}
+    return {name: guard.run_windows(windows, value, PARITY_BATCH)[0] for name, value in thresholds.items()}

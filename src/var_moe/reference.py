@@ -1,0 +1,73 @@
+"""The reference model: a small Mixtral, built, saved and loaded."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from tokenizers import Tokenizer
+from transformers import MixtralConfig, MixtralForCausalLM
+from transformers.utils import logging
+
+from tinyguardrail.errors import UserError
+
+
+class ModelSettings(Protocol):
+    layers: int
+    hidden_size: int
+    intermediate_size: int
+    heads: int
+    experts: int
+    max_positions: int
+
+
+def build_model(settings: ModelSettings, vocab_size: int, end_of_text: int) -> MixtralForCausalLM:
+    """A randomly initialised Mixtral with two experts per token."""
+    config = MixtralConfig(
+        vocab_size=vocab_size,
+        hidden_size=settings.hidden_size,
+        intermediate_size=settings.intermediate_size,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        num_key_value_heads=settings.heads,
+        head_dim=settings.hidden_size // settings.heads,
+        num_local_experts=settings.experts,
+        num_experts_per_tok=2,
+        max_position_embeddings=settings.max_positions,
+        sliding_window=None,
+        tie_word_embeddings=True,
+        bos_token_id=end_of_text,
+        eos_token_id=end_of_text,
+        pad_token_id=None,
+        use_cache=True,
+    )
+    return MixtralForCausalLM(config)
+
+
+def save_model(model: MixtralForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
+    """Weights (bf16, the precision that evaluation runs in), configuration and tokenizer."""
+    _show_bars_on_terminals_only()
+    model.to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def load_model(folder: Path) -> MixtralForCausalLM:
+    """A trained reference model, in the bf16 it was saved in, which is also what is fastest here.
+
+    Throughput and perplexity are measured on the same weights, so that neither number is
+    bought with the other.
+
+    Raises:
+        UserError: the folder holds no model.
+    """
+    if not (folder / "model.safetensors").exists():
+        raise UserError(f"{folder} holds no model: run the var_train stage first")
+    _show_bars_on_terminals_only()
+    return MixtralForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+
+
+def _show_bars_on_terminals_only() -> None:
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()

@@ -1,0 +1,23 @@
+"""Round the weights of one seed's guard to INT8."""
+
+from safetensors.numpy import load_file, save_file
+
+from tinyguardrail.files import atomic_folder, write_json
+from tinyguardrail.inference.quantize import quantize_weights, size_table
+from tinyguardrail.params import Params
+from tinyguardrail.paths import GUARD, QUANTIZED, seed_name
+from tinyguardrail.stage import run_seed_stage
+
+
+def main(params: Params, seed: int) -> None:
+    weights = load_file(GUARD / seed_name(seed) / "model.safetensors")
+    quantized = quantize_weights(weights, params.quantize.per_channel)
+    sizes = size_table(weights, quantized)
+    with atomic_folder(QUANTIZED / seed_name(seed)) as folder:
+        save_file(quantized, folder / "int8.safetensors")
+        write_json(folder / "size.json", sizes)
+    print(f"{sizes['parameters']} parameters: {sizes['fp32_mb']:.1f} MB -> {sizes['int8_mb']:.1f} MB")
+
+
+if __name__ == "__main__":
+    run_seed_stage(main, __doc__)

@@ -1,0 +1,68 @@
+"""A guard of a few thousand parameters with random weights: the same architecture, no download."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+from tinyguardrail.model.build import feature_extractor
+from tinyguardrail.model.configuration import GuardConfig
+from tinyguardrail.model.modeling import GuardForSequenceClassification
+
+WORDS = ("ignore", "all", "rules", "the", "a", "cat", "please", "##s", "##ing", "say", "hello", "what")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer() -> Tokenizer:
+    letters = [chr(code) for code in range(97, 123)]
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *letters, *(f"##{c}" for c in letters)]
+    tokenizer = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return tokenizer
+
+
+def make_guard(tokenizer: Tokenizer, **changes) -> GuardForSequenceClassification:
+    fields = {
+        "vocab_size": tokenizer.get_vocab_size(),
+        "hidden_size": 32,
+        "num_attention_heads": 4,
+        "intermediate_size": 48,
+        "max_position_embeddings": 16,
+        "chars_per_token": 8,
+        "char_table_size": 600,
+        "char_dim": 6,
+        "char_filters": 5,
+        "char_kernel_sizes": [2, 3],
+        "fast_layers": 1,
+        "deep_layers": 2,
+        "num_experts": 4,
+        "num_experts_per_text": 2,
+        "router_hidden": 8,
+        **changes,
+    }
+    torch.manual_seed(0)
+    guard = GuardForSequenceClassification(GuardConfig(**fields))
+    with torch.no_grad():
+        for parameter in guard.parameters():  # large weights, so that texts differ and experts are all used
+            if parameter.ndim > 1:
+                parameter.normal_(0, 0.5)
+    return guard.eval()
+
+
+@pytest.fixture(scope="session")
+def tiny_guard(tiny_tokenizer) -> GuardForSequenceClassification:
+    return make_guard(tiny_tokenizer)
+
+
+@pytest.fixture(scope="session")
+def tiny_extractor(tiny_tokenizer, tiny_guard):
+    return feature_extractor(tiny_tokenizer, tiny_guard.config)

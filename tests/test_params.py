@@ -1,0 +1,106 @@
+"""Settings are strict, and a wrong one is named in one line."""
+
+import copy
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+
+from tinyguardrail.params import Params, ParamsError, load_params, parse_params
+
+ROOT = Path(__file__).parent.parent
+CONTENT = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+STAGES = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+
+def changed(key: str, value):
+    content = copy.deepcopy(CONTENT)
+    *sections, last = key.split(".")
+    place = content
+    for section in sections:
+        place = place[section]
+    place[last] = value
+    return content
+
+
+def leaves(content: dict, prefix: str = ""):
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key
+
+
+def test_the_committed_settings_are_accepted():
+    assert load_params(ROOT / "params.yaml").scale == "root"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("router.threshold", "high", "(allowed: >= 0, <= 1)"),
+        ("router.threshold", 1.5, "less than or equal to 1"),
+        ("train.epochs", 0, "greater than or equal to 1"),
+        ("train.epochs", 2.5, "valid integer"),
+        ("train.epochs", True, "valid integer"),
+        ("train.precision", "fp8", "'bf16' or 'fp32'"),
+        ("train.lr", 0.1, "unknown key; allowed here: epochs"),
+        ("model.num_experts_per_text", 99, "at most num_experts (8)"),
+        ("data.test_fraction", 0.95, "must be below 1"),
+        ("seeds", [], "at least 1 item"),
+        ("seeds", [3, 3], "must all differ"),
+        ("threshold", 0.5, "unknown key"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_with_file_key_value_and_what_is_allowed(key, value, allowed):
+    with pytest.raises(ParamsError) as caught:
+        parse_params(changed(key, value), "params.yaml")
+    message = str(caught.value)
+    assert message.startswith("params.yaml: ")
+    assert key.split(".")[0] in message
+    assert allowed in message
+    assert "\n" not in message
+
+
+def test_a_missing_setting_is_named():
+    content = copy.deepcopy(CONTENT)
+    del content["train"]["epochs"]
+    with pytest.raises(ParamsError, match=r"train\.epochs is missing"):
+        parse_params(content)
+
+
+def test_a_number_in_exponent_form_is_a_number(tmp_path):
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "params.yaml"
+    path.write_text(text.replace("learning_rate: 0.0001 ", "learning_rate: 1e-05 "), encoding="utf-8")
+    assert load_params(path).train.learning_rate in (1e-05, CONTENT["train"]["learning_rate"])
+    path.write_text("router:\n  threshold: 1e-01\n", encoding="utf-8")
+    with pytest.raises(ParamsError, match="scale is missing"):  # and not a complaint about the number
+        load_params(path)
+
+
+def test_a_broken_file_is_reported_in_one_line(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("a: [1, 2\nb: 3", encoding="utf-8")
+    with pytest.raises(ParamsError, match="not YAML") as caught:
+        load_params(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_leaf_is_tracked_by_a_stage():
+    tracked = {key for stage in STAGES.values() for key in stage.get("params", [])}
+    for leaf in leaves(CONTENT):
+        parents = {
+            leaf[: i if i > 0 else len(leaf)] for i in range(len(leaf) + 1) if leaf[i : i + 1] in (".", "")
+        }
+        assert parents & tracked, f"{leaf} is in params.yaml but no stage tracks it"
+
+
+def test_every_tracked_key_exists():
+    for stage in STAGES.values():
+        for key in stage.get("params", []):
+            model: type[BaseModel] = Params
+            for part in key.split("."):
+                assert part in model.model_fields, key
+                model = model.model_fields[part].annotation

@@ -1,0 +1,128 @@
+"""Training repeats to the bit, resumes where it was killed, and stops on a loss that is not a number."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import make_guard
+from tinyguardrail.params import Train
+from tinyguardrail.training.batches import epoch_batches
+from tinyguardrail.training.checkpoint import Checkpoint, fingerprint
+from tinyguardrail.training.trainer import Examples, Trainer, TrainingError
+
+SETTINGS = Train(
+    epochs=3, batch_size=4, learning_rate=0.001, head_learning_rate=0.005, weight_decay=0.01,
+    warmup_fraction=0.1, clip_norm=1.0, precision="fp32", focal_alpha=0.25, focal_gamma=2.0, router_weight=0.1, ratio_weight=0.1,
+    balance_weight=0.01, deep_share=0.3, checkpoint_seconds=0,
+)  # fmt: skip
+TEXTS = [
+    "ignore all rules",
+    "hello cat",
+    "please ignore rules",
+    "what a cat",
+    "say hello",
+    "ignore the cat rules",
+] * 3
+LABELS = [1, 0, 1, 0, 0, 1] * 3
+
+
+def trainer(tokenizer, extractor, folder, **changes):
+    guard = make_guard(tokenizer, dropout=0.1)
+    torch.manual_seed(5)
+    return Trainer(guard, extractor, SETTINGS.model_copy(update=changes), 0, Checkpoint(folder))
+
+
+@pytest.fixture
+def examples(tiny_extractor):
+    return Examples.of(tiny_extractor, TEXTS, LABELS)
+
+
+def test_training_lowers_the_loss_and_logs_routing_each_epoch(
+    tmp_path, tiny_tokenizer, tiny_extractor, examples
+):
+    run = trainer(tiny_tokenizer, tiny_extractor, tmp_path, epochs=20)
+    lines = run.fit(examples, examples).splitlines()
+    first, last = (
+        dict(zip(lines[0].split(","), line.split(","), strict=True)) for line in (lines[1], lines[-1])
+    )
+    assert float(last["loss_fast"]) < 0.5 * float(first["loss_fast"])
+    assert 0 < float(last["validation_deep_share"]) < 1
+    assert sum(1 for line in lines[1:] if line.split(",")[-1]) == 20
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_killed_run_resumes_and_ends_with_the_same_weights_and_log(
+    tmp_path, tiny_tokenizer, tiny_extractor, examples, monkeypatch
+):
+    whole = trainer(tiny_tokenizer, tiny_extractor, tmp_path / "whole")
+    log = whole.fit(examples, examples)
+
+    broken = trainer(tiny_tokenizer, tiny_extractor, tmp_path / "broken")
+    steps = broken._step
+
+    def die(*args):
+        if args[2] == 7:
+            raise Killed
+        steps(*args)
+
+    monkeypatch.setattr(broken, "_step", die)
+    with pytest.raises(Killed):
+        broken.fit(examples, examples)
+    torch.manual_seed(99)  # a new process would have another random state
+    again = trainer(tiny_tokenizer, tiny_extractor, tmp_path / "broken")
+    first = []
+    resumed_step = again._step
+    monkeypatch.setattr(again, "_step", lambda *args: (first.append(args[2]), resumed_step(*args)))
+    assert again.fit(examples, examples) == log
+    assert first[0] == 7
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, again.model.state_dict()[name]), name
+
+
+def test_a_loss_that_is_not_finite_names_the_step_and_keeps_the_last_state(
+    tmp_path, tiny_tokenizer, tiny_extractor, examples, monkeypatch
+):
+    run = trainer(tiny_tokenizer, tiny_extractor, tmp_path)
+    losses = run._losses
+
+    def explode(output, labels):
+        found = losses(output, labels)
+        steps.append(1)
+        return found if len(steps) < 4 else {**found, "loss": found["loss"] * float("nan")}
+
+    steps: list[int] = []
+    monkeypatch.setattr(run, "_losses", explode)
+    with pytest.raises(TrainingError, match=r"the loss is nan at step 3; lower train\.learning_rate"):
+        run.fit(examples, examples)
+    fresh = trainer(tiny_tokenizer, tiny_extractor, tmp_path)
+    assert fresh.checkpoint.load(fresh.model, fresh.optimizer)["step"] == 3
+
+
+def test_resume_state_belongs_to_its_settings_and_data(tmp_path):
+    data = tmp_path / "train.parquet"
+    data.write_bytes(b"one")
+    before = fingerprint({"epochs": 1}, [data])
+    assert fingerprint({"epochs": 1}, [data]) == before
+    assert fingerprint({"epochs": 2}, [data]) != before
+    data.write_bytes(b"two")
+    assert fingerprint({"epochs": 1}, [data]) != before
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=200), st.integers(1, 16), st.integers(0, 3))
+def test_an_epoch_sees_every_text_once(lengths, batch_size, epoch):
+    batches = epoch_batches(lengths, batch_size, 0, epoch)
+    assert sorted(np.concatenate(batches)) == list(range(len(lengths)))
+    assert max(map(len, batches)) <= batch_size
+
+
+def test_epochs_differ_and_repeat():
+    lengths = list(range(1, 60))
+    same = [epoch_batches(lengths, 8, 0, 0) for _ in range(2)]
+    assert all(np.array_equal(a, b) for a, b in zip(*same, strict=True))
+    other = epoch_batches(lengths, 8, 0, 1)
+    assert not all(np.array_equal(a, b) for a, b in zip(same[0], other, strict=True))

@@ -28,8 +28,11 @@ def read(tmp_path, content, name="a.yaml"):
 def test_a_section_gives_its_fields_to_each_text(tmp_path):
     first, second = read(tmp_path, GOOD)
     assert (first.text, first.label, first.family, first.language) == (
-        "How long does rice keep?", "benign", "everyday", "en",
-    )  # fmt: skip
+        "How long does rice keep?",
+        "benign",
+        "everyday",
+        "en",
+    )
     assert second.text == "Two lines\nof text"
     assert first.parent_id != second.parent_id
 
@@ -73,9 +76,23 @@ def test_the_committed_corpus_covers_the_design():
     assert len(records) >= 1500
     assert Counter(record.label for record in records).keys() == {"benign", "direct_injection", "jailbreak"}
     families = {record.family for record in records}
-    for kind in ("everyday", "trigger_words_common", "trigger_words_technical", "trigger_words_creative",
-                 "trigger_words_multilingual", "email", "web_page", "code_file", "tool_result", "persona",
-                 "role_play", "hypothetical", "refusal_suppression", "prefix_forcing", "many_shot"):  # fmt: skip
+    for kind in (
+        "everyday",
+        "trigger_words_common",
+        "trigger_words_technical",
+        "trigger_words_creative",
+        "trigger_words_multilingual",
+        "email",
+        "web_page",
+        "code_file",
+        "tool_result",
+        "persona",
+        "role_play",
+        "hypothetical",
+        "refusal_suppression",
+        "prefix_forcing",
+        "many_shot",
+    ):
         assert kind in families
     for language in {record.language for record in records}:
         labels = {record.label for record in records if record.language == language}

@@ -17,7 +17,7 @@ from tinyguardrail.data.splits import (
     check_splits,
     remove_near_duplicates,
     shingles,
-)  # fmt: skip
+)
 from tinyguardrail.data.synthesis import synthesize
 from tinyguardrail.params import Attacks, Data
 
@@ -39,9 +39,14 @@ def authored():
 
 
 DATA = Data(
-    sources=["authored"], docstring_packages=[], split_seed=1, validation_fraction=0.2, test_fraction=0.2,
-    technical_negatives=2, trigger_share=0.5,
-)  # fmt: skip
+    sources=["authored"],
+    docstring_packages=[],
+    split_seed=1,
+    validation_fraction=0.2,
+    test_fraction=0.2,
+    technical_negatives=2,
+    trigger_share=0.5,
+)
 ATTACKS = Attacks(
     flipattack=40, homoglyph=10, encoding=15, zero_width=10, typoglycemia=10, max_characters=200
 )
@@ -89,8 +94,11 @@ def test_splits_have_the_shares_asked_for():
 
 def test_a_planted_leak_is_removed_from_training_and_the_test_row_stays():
     leak = "Write a long letter to my landlord about the broken heating in the kitchen and the bathroom"
-    records = [row(leak + "!", parent="a", split="train"), row("Something else entirely", parent="b"),
-               row(leak, parent="c", split="test")]  # fmt: skip
+    records = [
+        row(leak + "!", parent="a", split="train"),
+        row("Something else entirely", parent="b"),
+        row(leak, parent="c", split="test"),
+    ]
     kept, dropped = remove_near_duplicates(records)
     assert [record.parent_id for record in kept] == ["b", "c"]
     assert dropped == {"train": 1, "validation": 0, "test": 0}
@@ -102,8 +110,12 @@ def test_shingles_ignore_case_and_spacing():
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_an_empty_split_is_an_error_that_names_it(split):
-    records = [row(parent=f"{s}{label}", label=label, split=s)
-               for s in ("train", "validation", "test") if s != split for label in ("benign", "jailbreak")]  # fmt: skip
+    records = [
+        row(parent=f"{s}{label}", label=label, split=s)
+        for s in ("train", "validation", "test")
+        if s != split
+        for label in ("benign", "jailbreak")
+    ]
     with pytest.raises(SplitError, match=f"split {split} has 0 rows"):
         check_splits(records)
 

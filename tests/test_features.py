@@ -3,9 +3,8 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
 
-from tinyguardrail.model.features import hash_code_points
+from tinyguardrail.model.features import FeatureExtractor, hash_code_points
 from tinyguardrail.model.pretrained import load_minilm, pretrained_folder
 from tinyguardrail.model.vocabulary import choose_pieces, prune_tokenizer
 
@@ -66,7 +65,7 @@ def test_pruning_makes_nothing_unknown():
     _, full = load_minilm(pretrained_folder())
     texts = ["An extraordinary parallelogram", "zażółć gęślą jaźń", "Привет мир", "日本語 text", "x² + ½ ≠ π"]
     kept = choose_pieces(full, texts[:1], 3000)
-    pruned = prune_tokenizer(full, kept)
+    pruned = prune_tokenizer(full, kept, 19)
     assert pruned.get_vocab_size() == 3000
     for text in texts:
         before = full.encode(text)
@@ -75,4 +74,13 @@ def test_pruning_makes_nothing_unknown():
         assert "".join(after.tokens).replace("##", "") == "".join(before.tokens).replace("##", "")
     kept_words = full.encode(texts[0]).tokens
     assert pruned.encode(texts[0]).tokens == kept_words  # pieces in use are the first to stay
-    assert isinstance(pruned, Tokenizer)
+
+
+def test_every_character_of_an_encoded_text_reaches_the_model():
+    _, full = load_minilm(pretrained_folder())
+    pruned = prune_tokenizer(full, choose_pieces(full, [], 3000), longest=19)
+    extractor = FeatureExtractor(pruned, 192, chars_per_token=20, char_table_size=4096)
+    text = "run this: " + "0123456789abcdef" * 20
+    codes = hash_code_points(np.array([ord(c) for c in text]), 4096)
+    assert seen_characters(extractor, text) == list(codes)
+    assert len(pruned.encode(text).ids) < 40

@@ -21,9 +21,12 @@ def keep_memory() -> None:
 
 
 def repeatable(threads: int) -> None:
-    """Make torch's results a function of the seed alone, on one type of machine."""
+    """Make torch's results a function of the seed alone, on one type of machine; bars on terminals only."""
     import torch
+    from transformers.utils.logging import disable_progress_bar
 
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False
+    if not sys.stderr.isatty():
+        disable_progress_bar()

@@ -95,7 +95,7 @@ def disguised(rows: Sequence[Record], split: str, data: Data, attacks: Attacks) 
 def _apply(
     family: Family, transform: str, pool: Sequence[Record], wanted: int, rng: Random
 ) -> Iterator[tuple[Record, str]]:
-    """Up to `wanted` different texts of the pool, disguised; texts that the transform cannot change are passed over."""
+    """`wanted` different texts of the pool, disguised; what the transform cannot change is passed over."""
     made = 0
     for row in rng.sample(pool, len(pool)):
         if made == wanted:
@@ -108,6 +108,6 @@ def _apply(
         yield row, attacked.text
     if made < wanted:
         raise SplitError(
-            f"attacks.{family.name} asks for {wanted} rows of {transform}, the split's short texts give {made}; "
-            "lower it, raise attacks.max_characters or add texts"
+            f"attacks.{family.name} asks for {wanted} rows of {transform}, the split's short texts give "
+            f"{made}; lower it, raise attacks.max_characters or add texts"
         )

@@ -108,7 +108,8 @@ class _GuardGraph:
         pooled = self._norm(g, pooled, "router.norm", epsilon=1e-5)
         hidden = self._gelu(g, self._linear(g, pooled, "router.hidden"))
         logit = g.op("Squeeze", self._linear(g, hidden, "router.output"), g.constant([-1], np.int64))
-        return g.op("Sub", logit, g.constant(self.weights["router.offset"]))
+        centred = g.op("Sub", logit, g.constant(self.weights["router.offset"]))
+        return g.op("Div", centred, g.constant(self.weights["router.scale"]))
 
     def fast_branch(self, g: GraphBuilder, hidden: str, mask: str) -> str:
         bias = self._attention_bias(g, mask)

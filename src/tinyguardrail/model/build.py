@@ -34,7 +34,8 @@ def build_guard(
     torch.manual_seed(seed)
     guard = GuardForSequenceClassification(GuardConfig(**fields))
     start_from_minilm(guard, weights, kept, settings.expert_noise)
-    return guard, prune_tokenizer(full, kept)
+    longest = settings.chars_per_token - 1  # one place is for the space before the word
+    return guard, prune_tokenizer(full, kept, longest)
 
 
 def feature_extractor(tokenizer: Tokenizer, config: GuardConfig) -> FeatureExtractor:

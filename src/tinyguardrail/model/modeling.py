@@ -66,6 +66,7 @@ class GuardForSequenceClassification(PreTrainedModel):
             module.bias.data.zero_()
         elif isinstance(module, Router):
             module.offset.data.zero_()
+            module.scale.data.fill_(1.0)
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, char_ids: torch.Tensor

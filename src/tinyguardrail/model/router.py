@@ -14,8 +14,10 @@ class Router(nn.Module):
     """A small network over pooled embeddings.
 
     It reads the embeddings without sending a gradient back: it has to judge what the
-    branches will do, not to change it. `offset` is set once, after training, so that a
-    score of 0.5 stands where the wanted share of validation texts lies above.
+    branches will do, not to change it. Which texts gain most from the deep branch is hard to
+    foresee, so raw scores differ little; `offset` and `scale` are set once, after training, so
+    that 0.5 stands where the wanted share of validation texts lies above and one unit of the
+    logit is one standard deviation. The order of texts is the network's own.
     """
 
     def __init__(self, config: GuardConfig):
@@ -24,6 +26,7 @@ class Router(nn.Module):
         self.hidden = nn.Linear(2 * config.hidden_size, config.router_hidden)
         self.output = nn.Linear(config.router_hidden, 1)
         self.register_buffer("offset", torch.zeros(1))
+        self.register_buffer("scale", torch.ones(1))
 
     def forward(self, embeddings: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """embeddings (B, T, D), attention_mask (B, T) -> logits of the score, (B,)."""
@@ -31,4 +34,4 @@ class Router(nn.Module):
         hole = (1.0 - attention_mask.to(embeddings.dtype)).unsqueeze(-1) * -10000.0
         pooled = torch.cat((masked_mean(embeddings, attention_mask), (embeddings + hole).amax(1)), dim=-1)
         hidden = functional.gelu(self.hidden(self.norm(pooled)))
-        return self.output(hidden).squeeze(-1) - self.offset
+        return (self.output(hidden).squeeze(-1) - self.offset) / self.scale

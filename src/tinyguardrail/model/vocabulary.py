@@ -39,8 +39,13 @@ def choose_pieces(tokenizer: Tokenizer, texts: Iterable[str], size: int) -> list
     return sorted(kept)
 
 
-def prune_tokenizer(tokenizer: Tokenizer, kept: list[int]) -> Tokenizer:
-    """The same tokenizer with only the pieces `kept`, renumbered in that order."""
+def prune_tokenizer(tokenizer: Tokenizer, kept: list[int], longest: int) -> Tokenizer:
+    """The same tokenizer with only the pieces `kept`, renumbered in that order.
+
+    BERT's tokenizer turns a run of more than 100 characters without a space, which is what an
+    encoded text is, into a single [UNK]. Here a run is first cut into stretches of `longest`
+    characters, each an [UNK] of its own: as short, and every character reaches the CNN.
+    """
     new_id = {old: new for new, old in enumerate(kept)}
     content = json.loads(tokenizer.to_str())
     vocabulary = content["model"]["vocab"]
@@ -54,5 +59,8 @@ def prune_tokenizer(tokenizer: Tokenizer, kept: list[int]) -> Tokenizer:
     ]
     for token in content["post_processor"]["special_tokens"].values():
         token["ids"] = [new_id[old] for old in token["ids"]]
+    cut = {"type": "Split", "pattern": {"Regex": f".{{{longest}}}"}, "behavior": "Isolated", "invert": False}
+    content["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [content["pre_tokenizer"], cut]}
+    content["model"]["max_input_chars_per_word"] = longest - 1
     content["truncation"] = content["padding"] = None
     return Tokenizer.from_str(json.dumps(content))

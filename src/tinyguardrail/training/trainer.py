@@ -20,7 +20,7 @@ from tinyguardrail.params import Train
 from tinyguardrail.progress import progress
 from tinyguardrail.training.batches import epoch_batches
 from tinyguardrail.training.checkpoint import Checkpoint
-from tinyguardrail.training.losses import balance_loss, focal_loss, ratio_loss, router_loss
+from tinyguardrail.training.losses import MIDPOINT, balance_loss, focal_loss, ratio_loss, router_loss
 
 LOG_COLUMNS = (
     "step", "epoch", "loss", "loss_fast", "loss_deep", "loss_router", "loss_ratio", "loss_balance",
@@ -28,6 +28,7 @@ LOG_COLUMNS = (
     "validation_macro_f1",
 )  # fmt: skip
 LOG_EVERY = 10
+MIN_SPREAD = 1e-4  # of router logits; below it the router tells no text from another
 PRETRAINED = ("embeddings.words", "embeddings.positions", "embeddings.norm", "fast.layers", "deep.layers")
 NEW = ("mixture.gate",)  # parts of pretrained layers that have no pretrained weights
 
@@ -52,7 +53,7 @@ class Examples:
 
 
 class Trainer:
-    """Trains a guard on examples and sets the router's offset on validation data.
+    """Trains a guard on examples and sets the router's scale on validation data.
 
     Args:
         model: started from pretrained weights; changed in place.
@@ -97,7 +98,7 @@ class Trainer:
                 train, rows, step, total, {"epoch": epoch} if ends_epoch or step % LOG_EVERY == 0 else None
             )
             if ends_epoch:
-                self._end_epoch(validation, step)
+                self._end_epoch(validation, last=step == total - 1)
             if time.monotonic() - saved >= self.settings.checkpoint_seconds and step + 1 < total:
                 self.checkpoint.save(self.model, self.optimizer, {"step": step + 1, "log": self.log})
                 saved = time.monotonic()
@@ -154,21 +155,24 @@ class Trainer:
         )
         return {"loss": total, **parts}
 
-    def _end_epoch(self, validation: Examples, step: int) -> None:
-        """Set the router's offset on validation data, and log what the epoch reached there."""
+    def _end_epoch(self, validation: Examples, last: bool) -> None:
+        """Log what the epoch reached on validation data; after the last, set the router's scale there."""
         logits, router_logits = self._predict(validation)
-        offset = self.model.router.offset
-        line = np.quantile(router_logits, 1 - self.settings.deep_share)
-        offset += float(line)
-        scores = 1 / (1 + np.exp(-(router_logits - line)))
-        deep = scores >= 0.5
+        offset = float(np.quantile(router_logits, 1 - self.settings.deep_share))
+        spread = float(router_logits.std())
+        scale = spread if spread > MIN_SPREAD else 1.0
+        scores = 1 / (1 + np.exp(-(router_logits - offset) / scale))
+        deep = scores >= MIDPOINT
         routed = np.where(deep[:, None], logits["deep"], logits["fast"]).argmax(-1)
         self.log[-1] |= {
             "validation_deep_share": round(float(deep.mean()), 6),
             "validation_router_mean": round(float(scores.mean()), 6),
-            "validation_router_std": round(float(scores.std()), 6),
+            "validation_router_std": round(spread, 6),
             "validation_macro_f1": round(_macro_f1(routed, validation.labels), 6),
         }
+        if last:
+            self.model.router.offset.fill_(offset)
+            self.model.router.scale.fill_(scale)
 
     @torch.no_grad()
     def _predict(self, examples: Examples) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -1,9 +1,12 @@
 """Build one seed's routing table and measure VAR against the stock model on the test split."""
 
+import os
+
 from tinyguardrail.compute import keep_memory, repeatable
 
 if __name__ == "__main__":
     keep_memory()  # before torch is loaded: without it the stock kernel alone slows down
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin stall a shared machine
 
 from tokenizers import Tokenizer
 

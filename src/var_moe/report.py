@@ -85,7 +85,7 @@ def latency_record(timings: dict[str, Any], threads: int, batch: Tensor) -> dict
             "platform": platform.system(),
             "torch": torch.__version__,
         },
-        "environment": {name: os.environ.get(name, "") for name in KEEP_MEMORY},
+        "environment": {name: os.environ.get(name, "") for name in (*KEEP_MEMORY, "OMP_WAIT_POLICY")},
         **timings,
     }
 

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+from tinyguardrail.compute import prepare_process, repeatable
+
+if __name__ == "__main__":
+    prepare_process()  # before torch is loaded
+
 from tinyguardrail import model, training
-from tinyguardrail.compute import keep_memory, repeatable
 from tinyguardrail.data.records import read_records
 from tinyguardrail.files import atomic_folder, write_text
 from tinyguardrail.model.build import build_guard, feature_extractor, save_guard
@@ -42,5 +46,4 @@ def _fingerprint(params: Params, seed: int) -> str:
 
 
 if __name__ == "__main__":
-    keep_memory()
     run_seed_stage(main, __doc__)

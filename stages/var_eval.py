@@ -1,12 +1,9 @@
 """Build one seed's routing table and measure VAR against the stock model on the test split."""
 
-import os
-
-from tinyguardrail.compute import keep_memory, repeatable
+from tinyguardrail.compute import prepare_process, repeatable
 
 if __name__ == "__main__":
-    keep_memory()  # before torch is loaded: without it the stock kernel alone slows down
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin stall a shared machine
+    prepare_process()  # before torch is loaded: without it the stock kernel alone slows down
 
 from tokenizers import Tokenizer
 

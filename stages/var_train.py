@@ -1,12 +1,9 @@
 """Train the reference mixture of experts of one seed on the corpus's training split."""
 
-import os
-
-from tinyguardrail.compute import keep_memory, repeatable
+from tinyguardrail.compute import prepare_process, repeatable
 
 if __name__ == "__main__":
-    keep_memory()  # before torch is loaded
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin stall a shared machine
+    prepare_process()  # before torch is loaded
 
 import torch
 

@@ -24,7 +24,7 @@ class VARConfig(BaseModel):
 
     preset: str = "balanced"
     learned_share: Fraction = 0.10  # of router calls, the least confident: kept by the stock router
-    single_share: Fraction = 0.8  # of calls in the layers that allow it: one expert instead of two
+    single_share: Fraction = 0.9  # of calls in the layers that allow it: one expert instead of two
     two_expert_layers: tuple[Annotated[int, Field(ge=0)], ...] = (0,)  # layers that never drop an expert
     use_context: bool = True  # look up (previous token, token) before the token alone
     min_count: Annotated[int, Field(ge=1)] = 2  # occurrences that earn a context a row of its own
@@ -44,7 +44,7 @@ def get_conservative_config() -> VARConfig:
 
 
 def get_balanced_config() -> VARConfig:
-    return VARConfig(preset="balanced", learned_share=0.10, single_share=0.8)
+    return VARConfig(preset="balanced", learned_share=0.10, single_share=0.9)
 
 
 def get_aggressive_config() -> VARConfig:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from tinyguardrail.compute import KEEP_MEMORY
+from tinyguardrail.compute import ENVIRONMENT
 from tinyguardrail.files import atomic_file
 from var_moe.evaluation import perplexity, sequence_nll
 from var_moe.wrapper import VARMixtralWrapper
@@ -85,7 +85,7 @@ def latency_record(timings: dict[str, Any], threads: int, batch: Tensor) -> dict
             "platform": platform.system(),
             "torch": torch.__version__,
         },
-        "environment": {name: os.environ.get(name, "") for name in (*KEEP_MEMORY, "OMP_WAIT_POLICY")},
+        "environment": {name: os.environ.get(name, "") for name in ENVIRONMENT},
         **timings,
     }
 

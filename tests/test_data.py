@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinyguardrail.attacks.registry import FAMILIES
 from tinyguardrail.data.docstrings import Docstring, DocstringError, mine_package
 from tinyguardrail.data.records import Record, RecordError, read_records, write_records
 from tinyguardrail.data.registry import SourceError, find_source
@@ -48,7 +49,14 @@ DATA = Data(
     trigger_share=0.5,
 )
 ATTACKS = Attacks(
-    flipattack=40, homoglyph=10, encoding=15, zero_width=10, typoglycemia=10, max_characters=200
+    flipattack=24,
+    homoglyph=6,
+    encoding=9,
+    zero_width=6,
+    typoglycemia=6,
+    validation_rows=2,
+    test_rows=3,
+    max_characters=200,
 )
 DOCSTRINGS = [
     Docstring(
@@ -134,6 +142,9 @@ def test_synthesis_puts_a_control_beside_every_attack_and_keeps_parents_together
     for (split, transform, label), number in counts.items():
         assert label in ("benign", "obfuscation")
         assert counts[split, transform, "benign"] == counts[split, transform, "obfuscation"] == number
+        family = next(family for family in FAMILIES.values() if transform in family.transforms)
+        train = getattr(ATTACKS, family.name) / len(family.transforms)
+        assert number == {"train": train, "validation": 2, "test": 3}[split]
     home = {}
     for record in records:
         assert home.setdefault(record.parent_id, record.split) == record.split

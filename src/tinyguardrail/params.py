@@ -59,6 +59,8 @@ class Attacks(Strict):
     encoding: CountOrZero
     zero_width: CountOrZero
     typoglycemia: CountOrZero
+    validation_rows: Count
+    test_rows: Count
     max_characters: Annotated[int, Field(ge=20)]
 
 

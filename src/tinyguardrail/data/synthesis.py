@@ -29,7 +29,7 @@ def synthesize(
     rows += [
         record
         for split in SPLITS
-        for record in disguised([row for row in rows if row.split == split], split, data, attacks)
+        for record in disguised([row for row in rows if row.split == split], split, data.split_seed, attacks)
     ]
     check_splits(rows)
     return rows, dropped
@@ -71,25 +71,26 @@ def _draw(pool: Sequence, wanted: int, rng: Random) -> list:
     return rng.sample(pool, wanted)
 
 
-def disguised(rows: Sequence[Record], split: str, data: Data, attacks: Attacks) -> Iterator[Record]:
+def disguised(rows: Sequence[Record], split: str, seed: int, attacks: Attacks) -> Iterator[Record]:
     """Disguised threats (label obfuscation) and, as many, benign texts disguised the same way (benign)."""
-    share = {
-        "validation": data.validation_fraction,
-        "test": data.test_fraction,
-        "train": 1 - data.validation_fraction - data.test_fraction,
-    }[split]
     short = [row for row in rows if len(row.text) <= attacks.max_characters]
     sides = {
         OBFUSCATION: [row for row in short if row.label != BENIGN],
         BENIGN: [row for row in short if row.label == BENIGN],
     }
     for family in FAMILIES.values():
-        wanted = round(getattr(attacks, family.name) * share / len(family.transforms))
+        wanted = _rows_per_transform(family, split, attacks)
         for transform in family.transforms:
             for label, pool in sides.items():
-                rng = Random(f"{data.split_seed}:{split}:{transform}:{label}")
+                rng = Random(f"{seed}:{split}:{transform}:{label}")
                 for row, text in _apply(family, transform, pool, wanted, rng):
                     yield row._replace(text=text, label=label, family=family.name, transform=transform)
+
+
+def _rows_per_transform(family: Family, split: str, attacks: Attacks) -> int:
+    if split == "train":
+        return round(getattr(attacks, family.name) / len(family.transforms))
+    return attacks.validation_rows if split == "validation" else attacks.test_rows
 
 
 def _apply(

@@ -28,7 +28,8 @@ class SelfAttention(nn.Module):
             .permute(2, 0, 3, 1, 4)  # (3, B, H, T, D/H)
             .unbind(0)
         )
-        scores = query @ key.transpose(-1, -2) * (width // self.heads) ** -0.5 + bias  # (B, H, T, T)
+        query = query * (width // self.heads) ** -0.5
+        scores = query @ key.transpose(-1, -2) + bias.to(query.dtype)  # (B, H, T, T)
         mixed = (scores.softmax(-1).to(value.dtype) @ value).transpose(1, 2).reshape(batch, length, width)
         return self.norm(hidden + self.output(mixed))
 

@@ -7,12 +7,14 @@ from pyarrow import parquet
 from tinyguardrail.data.records import read_records
 from tinyguardrail.evaluation.latency import hardware, measure_latency
 from tinyguardrail.files import atomic_file, write_json
-from tinyguardrail.inference.runtime import ALWAYS_DEEP, ALWAYS_FAST, Guard
+from tinyguardrail.inference.runtime import ALWAYS_DEEP, ALWAYS_FAST, Guard, Scores
 from tinyguardrail.params import Params
 from tinyguardrail.paths import LATENCY, ONNX, SCORES, SPLITS, seed_name
+from tinyguardrail.progress import progress
 from tinyguardrail.stage import run_seed_stage
 
 KEPT = ("split", "label", "source", "family", "transform", "parent_id", "language")
+CHUNK = 64  # texts between two steps of the progress bar
 
 
 def main(params: Params, seed: int) -> None:
@@ -22,7 +24,12 @@ def main(params: Params, seed: int) -> None:
     columns: dict[str, object] = {"row": np.arange(len(rows))}
     columns |= {name: [getattr(row, name) for row in rows] for name in KEPT}
     for branch, threshold in (("fast", ALWAYS_FAST), ("deep", ALWAYS_DEEP)):
-        scores = guard.score(texts, params.benchmark.batch_size, threshold)
+        chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
+        scored = [
+            guard.score(chunk, params.benchmark.batch_size, threshold)
+            for chunk in progress(chunks, f"{branch} branch")
+        ]
+        scores = Scores(*(np.concatenate(field) for field in zip(*scored, strict=True)))
         for index, label in enumerate(guard.labels):
             columns[f"{branch}_{label}"] = scores.probabilities[:, index].astype(np.float32)
     columns |= {"router_score": scores.router_score.astype(np.float32), "tokens": scores.tokens}

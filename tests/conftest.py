@@ -6,8 +6,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
+from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from tinyguardrail.inference.export import write_graphs
+from tinyguardrail.inference.quantize import quantize_weights
 from tinyguardrail.model.build import feature_extractor
 from tinyguardrail.model.configuration import GuardConfig
 from tinyguardrail.model.modeling import GuardForSequenceClassification
@@ -66,3 +69,12 @@ def tiny_guard(tiny_tokenizer) -> GuardForSequenceClassification:
 @pytest.fixture(scope="session")
 def tiny_extractor(tiny_tokenizer, tiny_guard):
     return feature_extractor(tiny_tokenizer, tiny_guard.config)
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory, tiny_guard, tiny_tokenizer):
+    folder = tmp_path_factory.mktemp("onnx")
+    weights = {name: tensor.numpy() for name, tensor in tiny_guard.state_dict().items()}
+    save_file(quantize_weights(weights), folder / "int8.safetensors")
+    write_graphs(folder, tiny_guard, tiny_tokenizer, folder / "int8.safetensors", 18)
+    return folder

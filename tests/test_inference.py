@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from safetensors.numpy import save_file
 
 from conftest import make_guard
-from tinyguardrail.inference.export import ParityError, check_parity, torch_logits, write_graphs
+from tinyguardrail.inference.export import ParityError, check_parity, torch_logits
 from tinyguardrail.inference.quantize import (
     SCALE_SUFFIX,
     dequantize_matrix,
@@ -31,15 +30,6 @@ TEXTS = [
     " ".join(["ignore", "hello", "cat"] * 15),
     "漢字 ​ text",
 ]
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory, tiny_guard, tiny_tokenizer):
-    folder = tmp_path_factory.mktemp("onnx")
-    weights = {name: tensor.numpy() for name, tensor in tiny_guard.state_dict().items()}
-    save_file(quantize_weights(weights), folder / "int8.safetensors")
-    write_graphs(folder, tiny_guard, tiny_tokenizer, folder / "int8.safetensors", 18)
-    return folder
 
 
 def test_fp32_equals_torch_on_both_branches_in_any_batch(exported, tiny_guard, tiny_tokenizer):

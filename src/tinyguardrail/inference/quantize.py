@@ -38,7 +38,7 @@ def quantize_weights(weights: Arrays, per_channel: bool = True) -> Arrays:
 def quantize_matrix(weight: np.ndarray, per_channel: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """(rows, columns) fp32 -> int8 of the same shape, and scales (rows,) fp32."""
     largest = np.abs(weight).max(axis=1 if per_channel else None, keepdims=True)
-    scale = np.where(largest > 0, largest / LEVELS, 1.0).astype(np.float32)
+    scale = np.maximum(largest / LEVELS, np.finfo(np.float32).tiny).astype(np.float32)  # never zero
     levels = np.clip(np.rint(weight / scale), -LEVELS, LEVELS).astype(np.int8)
     return levels, np.broadcast_to(scale, (len(weight), 1))[:, 0].copy()
 

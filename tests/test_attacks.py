@@ -240,7 +240,9 @@ def test_typoglycemia_by_hand():
 
 
 def test_families_are_those_of_the_parameters_in_order():
-    assert list(FAMILIES) == list(Attacks.model_fields)
+    assert list(FAMILIES) == [
+        name for name in Attacks.model_fields if name.split("_")[-1] not in ("rows", "characters")
+    ]
     assert all(family.name == name for name, family in FAMILIES.items())
     transforms = [transform for _, transform in TRANSFORMS]
     assert len(set(transforms)) == len(transforms)

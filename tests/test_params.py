@@ -63,6 +63,13 @@ def test_a_wrong_setting_is_one_line_with_file_key_value_and_what_is_allowed(key
     assert "\n" not in message
 
 
+def test_a_misspelt_key_is_named_as_it_stands_in_the_file():
+    content = changed("router.treshold", 0.5)
+    del content["router"]["threshold"]
+    with pytest.raises(ParamsError, match=r"router\.treshold = 0\.5 is an unknown key"):
+        parse_params(content)
+
+
 def test_a_missing_setting_is_named():
     content = copy.deepcopy(CONTENT)
     del content["train"]["epochs"]
@@ -71,13 +78,13 @@ def test_a_missing_setting_is_named():
 
 
 def test_a_number_in_exponent_form_is_a_number(tmp_path):
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    """`dvc exp run -S train.learning_rate=0.00001` writes 1e-05, text to a YAML 1.1 reader."""
     path = tmp_path / "params.yaml"
-    path.write_text(text.replace("learning_rate: 0.0001 ", "learning_rate: 1e-05 "), encoding="utf-8")
-    assert load_params(path).train.learning_rate in (1e-05, CONTENT["train"]["learning_rate"])
-    path.write_text("router:\n  threshold: 1e-01\n", encoding="utf-8")
-    with pytest.raises(ParamsError, match="scale is missing"):  # and not a complaint about the number
-        load_params(path)
+    writer = YAML()
+    with path.open("w", encoding="utf-8") as file:
+        writer.dump(changed("train.learning_rate", 1e-05), file)
+    assert "1e-05" in path.read_text(encoding="utf-8")
+    assert load_params(path).train.learning_rate == 1e-05
 
 
 def test_a_broken_file_is_reported_in_one_line(tmp_path):

@@ -245,7 +245,9 @@ def parse_params(content: Any, name: str = "params.yaml") -> Params:
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        raise ParamsError(f"{name}: {_describe(error.errors()[0])}") from None
+        # a misspelt key is also a missing one: name what stands in the file
+        first = min(error.errors(), key=lambda each: each["type"] == "missing")
+        raise ParamsError(f"{name}: {_describe(first)}") from None
 
 
 def _describe(error: Any) -> str:

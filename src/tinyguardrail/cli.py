@@ -33,6 +33,9 @@ def classify(
     router_threshold: Annotated[
         float | None, typer.Option(help="Score at or above which the deep branch decides.")
     ] = None,
+    temperature: Annotated[
+        float, typer.Option(min=0.01, help="Divides the logits; fitted on validation data.")
+    ] = 1.0,
     blocking_threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Threat probability at or above which a text is blocked.")
     ] = 0.5,
@@ -44,6 +47,7 @@ def classify(
             precision,
             threads,
             router_threshold=router_threshold,
+            temperature=temperature,
             blocking_threshold=blocking_threshold,
         )
         for text in texts or (line.rstrip("\n") for line in sys.stdin):

@@ -15,6 +15,7 @@ $(READY): requirements.lock requirements-numeric.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	test -e .git || $(BIN)/dvc config --local core.no_scm true  # unpacked from a ZIP
 	touch $@
 
 # Run every stage whose inputs changed or whose outputs are missing.

@@ -6,6 +6,7 @@ exit codes that do not tell stale from missing.
 
 import hashlib
 import json
+import re
 import subprocess
 from pathlib import Path, PurePosixPath
 
@@ -13,6 +14,9 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent
+UNTRACKED = re.compile(
+    r"^(data/(raw|splits|scores)|models|\.venv|\.resume|\.dvc)/|(^|/)(__pycache__|\.\w+_cache|[^/]*\.egg-info)/"
+)
 YAML_READER = YAML(typ="safe", pure=True)
 
 
@@ -42,7 +46,12 @@ def expanded() -> dict[str, tuple[dict, int | None]]:
 EXPANDED = expanded()
 
 
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
 def tracked_files() -> set[str]:
+    """Files that belong to the repository, as git tells, or by their names where there is no git."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,
@@ -50,13 +59,11 @@ def tracked_files() -> set[str]:
         check=False,
     )
     if listed.returncode:  # a checkout without git, as from a ZIP
-        hidden = ("__pycache__", ".venv", ".egg-info", ".pytest_cache", ".ruff_cache", ".hypothesis")
-        names = (path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*") if path.is_file())
-        return {name for name in names if not any(part in name for part in hidden)}
-    return {name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()}
+        return {name for name in map(relative, ROOT.rglob("*")) if not UNTRACKED.search(name)}
+    return set(listed.stdout.decode().split("\0"))
 
 
-TRACKED = tracked_files()
+TRACKED = {name for name in tracked_files() if name and (ROOT / name).is_file()}
 
 
 def md5(data: bytes) -> str:

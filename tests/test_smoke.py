@@ -59,6 +59,7 @@ def clone(tmp_path_factory) -> Path:
         "results",
         "dvc.lock",
         "dvc_plots",
+        "config.local",
         "cache",
         "tmp",
         "build",

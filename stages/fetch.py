@@ -11,8 +11,8 @@ def main(params: Params) -> None:
     sources = [find_source(name) for name in params.data.sources]
     with atomic_folder(RAW) as folder:
         for source in sources:
-            rows = source.fetch(folder / f"{source.name}.parquet", params.data)
-            print(f"{source.name}: {rows} rows")
+            fetched = source.fetch(folder / f"{source.name}.parquet", params.data)
+            print(f"{source.name}: {fetched.rows} rows, {fetched.copies_dropped} exact copies dropped")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -22,29 +23,34 @@ class SourceError(UserError):
     """A source that cannot be had."""
 
 
+class Fetched(NamedTuple):
+    rows: int
+    copies_dropped: int  # rows whose text stood in the source before
+
+
 @dataclass(frozen=True)
 class Source:
-    """A registered source; `fetch(target, settings)` writes it as parquet and returns its rows."""
+    """A registered source; `fetch(target, settings)` writes it as parquet and says what it wrote."""
 
     name: str
     licence: str
     about: str
-    fetch: Callable[[Path, Data], int]
+    fetch: Callable[[Path, Data], Fetched]
 
 
-def _fetch_authored(target: Path, settings: Data) -> int:
+def _fetch_authored(target: Path, settings: Data) -> Fetched:
     records = read_corpus(CORPUS)
     write_records(target, records)
-    return len(records)
+    return Fetched(len(records), 0)  # a repeated text is an error there
 
 
-def _fetch_docstrings(target: Path, settings: Data) -> int:
+def _fetch_docstrings(target: Path, settings: Data) -> Fetched:
     mined = [docstring for package in settings.docstring_packages for docstring in mine_package(package)]
     rows = list({docstring.text: docstring for docstring in reversed(mined)}.values())[
         ::-1
     ]  # the first stays
     _write_docstrings(target, rows)
-    return len(rows)
+    return Fetched(len(rows), len(mined) - len(rows))
 
 
 def _write_docstrings(target: Path, rows: Sequence[Docstring]) -> None:

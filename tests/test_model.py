@@ -107,7 +107,7 @@ def test_the_root_guard_starts_from_minilm_at_the_size_claimed():
     assert 60e6 <= sum(parameter.numel() for parameter in guard.parameters()) <= 80e6
     assert tokenizer.get_vocab_size() == 8000
     layer = guard.deep.layers[0]
-    fast = guard.fast.layers[0].feed_forward.up.weight
+    fast = guard.fast.layers[0].feed_forward.up.weight  # also MiniLM's fourth layer
     for expert in layer.mixture.experts:  # each is MiniLM's block and a little noise
         similarity = torch.nn.functional.cosine_similarity(expert.up.weight.ravel(), fast.ravel(), dim=0)
         assert 0.99 < similarity < 1

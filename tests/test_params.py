@@ -46,7 +46,7 @@ def test_the_committed_settings_are_accepted():
         ("train.epochs", True, "valid integer"),
         ("train.precision", "fp8", "'bf16' or 'fp32'"),
         ("train.lr", 0.1, "unknown key; allowed here: epochs"),
-        ("model.num_experts_per_text", 99, "at most num_experts (8)"),
+        ("model.num_experts_per_text", 99, "at most num_experts (16)"),
         ("data.test_fraction", 0.95, "must be below 1"),
         ("seeds", [], "at least 1 item"),
         ("seeds", [3, 3], "must all differ"),

@@ -23,6 +23,7 @@ OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 CountOrZero = Annotated[int, Field(ge=0)]
+MINILM_LAYERS = 6
 
 
 class ParamsError(UserError):
@@ -88,8 +89,9 @@ class Model(Strict):
     char_dim: Count
     char_filters: Count
     char_kernel_sizes: Annotated[list[Count], Field(min_length=1)]
-    fast_layers: Annotated[int, Field(ge=1, le=6)]
-    deep_layers: Annotated[int, Field(ge=1, le=6)]
+    shared_layers: Annotated[int, Field(ge=1, le=5)]
+    fast_layers: Annotated[int, Field(ge=1, le=5)]
+    deep_layers: Annotated[int, Field(ge=1, le=5)]
     num_experts: Annotated[int, Field(ge=2)]
     num_experts_per_text: Count
     expert_noise: Annotated[float, Field(ge=0)]
@@ -97,7 +99,9 @@ class Model(Strict):
     dropout: Annotated[float, Field(ge=0, lt=1)]
 
     @model_validator(mode="after")
-    def enough_experts(self) -> Model:
+    def layers_and_experts_exist(self) -> Model:
+        if self.shared_layers + max(self.fast_layers, self.deep_layers) > MINILM_LAYERS:
+            raise ValueError(f"shared_layers and a branch's layers must be at most {MINILM_LAYERS} together")
         if self.num_experts_per_text > self.num_experts:
             raise ValueError(f"num_experts_per_text must be at most num_experts ({self.num_experts})")
         return self

@@ -32,11 +32,11 @@ def build_guard_graph(weights: Arrays, config: dict, opset: int) -> ModelProto:
     graph = GraphBuilder("tinyguardrail")
     guard = _GuardGraph(weights, config)
     graph.constant(np.float32(config["router_threshold"]), name="router_threshold")
-    embeddings = guard.embeddings(graph)
-    score = graph.op("Sigmoid", guard.router(graph, embeddings))
+    hidden = guard.trunk(graph, guard.embeddings(graph))
+    score = graph.op("Sigmoid", guard.router(graph, hidden))
     deep = graph.op("GreaterOrEqual", score, "router_threshold")
     logits = [
-        guard.routed(graph, embeddings, rows, side)
+        guard.routed(graph, hidden, rows, side)
         for rows, side in ((graph.op("Not", deep), guard.fast_branch), (deep, guard.deep_branch))
     ]
     for result, name in ((graph.op("Add", *logits), "logits"), (score, "router_score"), (deep, "deep")):
@@ -99,25 +99,25 @@ class _GuardGraph:
         shape = g.op("Concat", g.op("Shape", "input_ids"), g.constant([self.width], np.int64), axis=0)
         return g.op("Reshape", vectors, shape)
 
-    def router(self, g: GraphBuilder, embeddings: str) -> str:
+    def trunk(self, g: GraphBuilder, hidden: str) -> str:
+        bias = self._attention_bias(g, self._float_mask(g, "attention_mask"))
+        return self._layers(g, hidden, bias, "trunk", self.config["shared_layers"])
+
+    def router(self, g: GraphBuilder, hidden: str) -> str:
         mask = self._float_mask(g, "attention_mask")
         hole = g.op("Mul", self._inverted(g, mask), g.constant(np.float32(MASKED)))
-        highest = g.op("Add", embeddings, g.op("Unsqueeze", hole, g.constant([-1], np.int64)))
+        highest = g.op("Add", hidden, g.op("Unsqueeze", hole, g.constant([-1], np.int64)))
         highest = g.op("ReduceMax", highest, g.constant([1], np.int64), keepdims=0)
-        pooled = g.op("Concat", self._mean(g, embeddings, mask), highest, axis=-1)
+        pooled = g.op("Concat", self._mean(g, hidden, mask), highest, axis=-1)
         pooled = self._norm(g, pooled, "router.norm", epsilon=1e-5)
-        hidden = self._gelu(g, self._linear(g, pooled, "router.hidden"))
-        logit = g.op("Squeeze", self._linear(g, hidden, "router.output"), g.constant([-1], np.int64))
+        features = self._gelu(g, self._linear(g, pooled, "router.hidden"))
+        logit = g.op("Squeeze", self._linear(g, features, "router.output"), g.constant([-1], np.int64))
         centred = g.op("Sub", logit, g.constant(self.weights["router.offset"]))
         return g.op("Div", centred, g.constant(self.weights["router.scale"]))
 
     def fast_branch(self, g: GraphBuilder, hidden: str, mask: str) -> str:
         bias = self._attention_bias(g, mask)
-        for index in range(self.config["fast_layers"]):
-            name = f"fast.layers.{index}"
-            hidden = self._attention(g, hidden, bias, f"{name}.attention")
-            mixed = self._feed_forward(g, hidden, f"{name}.feed_forward")
-            hidden = self._norm(g, g.op("Add", hidden, mixed), f"{name}.norm")
+        hidden = self._layers(g, hidden, bias, "fast", self.config["fast_layers"])
         return self._classifier(g, hidden, mask, "fast.classifier")
 
     def deep_branch(self, g: GraphBuilder, hidden: str, mask: str) -> str:
@@ -129,7 +129,7 @@ class _GuardGraph:
             hidden = self._norm(g, g.op("Add", hidden, mixed), f"{name}.norm")
         return self._classifier(g, hidden, mask, "deep.classifier")
 
-    def routed(self, g: GraphBuilder, embeddings: str, rows: str, side) -> str:
+    def routed(self, g: GraphBuilder, hidden: str, rows: str, side) -> str:
         """Logits of `side` in the rows where the boolean `rows` holds, zeros in the others."""
         labels = len(self.config["id2label"])
         batch = g.op("Shape", rows)
@@ -140,7 +140,7 @@ class _GuardGraph:
             indices = inner.op("NonZero", rows)  # (1, n)
             flat = inner.op("Squeeze", indices, inner.constant([0], np.int64))
             mask = self._float_mask(inner, inner.op("Gather", "attention_mask", flat, axis=0))
-            logits = side(inner, inner.op("Gather", embeddings, flat, axis=0), mask)
+            logits = side(inner, inner.op("Gather", hidden, flat, axis=0), mask)
             return inner.op("ScatterND", zeros, inner.op("Transpose", indices, perm=[1, 0]), logits)
 
         return g.branch(
@@ -152,6 +152,14 @@ class _GuardGraph:
     @property
     def width(self) -> int:
         return self.config["hidden_size"]
+
+    def _layers(self, g: GraphBuilder, hidden: str, bias: str, part: str, count: int) -> str:
+        for index in range(count):
+            name = f"{part}.layers.{index}"
+            hidden = self._attention(g, hidden, bias, f"{name}.attention")
+            mixed = self._feed_forward(g, hidden, f"{name}.feed_forward")
+            hidden = self._norm(g, g.op("Add", hidden, mixed), f"{name}.norm")
+        return hidden
 
     def _attention(self, g: GraphBuilder, hidden: str, bias: str, name: str) -> str:
         heads = self.config["num_attention_heads"]

@@ -21,7 +21,8 @@ class GuardConfig(PreTrainedConfig):
         chars_per_token: characters of each token that the character CNN sees.
         char_table_size: rows of the hashed code-point table.
         char_dim, char_filters, char_kernel_sizes: the CNN; `char_filters` per kernel width.
-        fast_layers, deep_layers: transformer layers of the two branches.
+        shared_layers: transformer layers of the trunk, which every text passes.
+        fast_layers, deep_layers: layers of the two branches after it.
         num_experts, num_experts_per_text: experts of each deep layer, and how many a text uses.
         router_hidden: width of the router's hidden layer.
         router_threshold: score at or above which `logits` are the deep branch's.
@@ -41,9 +42,10 @@ class GuardConfig(PreTrainedConfig):
         char_dim: int = 32,
         char_filters: int = 64,
         char_kernel_sizes: list[int] | tuple[int, ...] = (2, 3, 4, 5),
-        fast_layers: int = 4,
-        deep_layers: int = 6,
-        num_experts: int = 8,
+        shared_layers: int = 3,
+        fast_layers: int = 1,
+        deep_layers: int = 3,
+        num_experts: int = 16,
         num_experts_per_text: int = 2,
         router_hidden: int = 64,
         router_threshold: float = 0.5,
@@ -61,6 +63,7 @@ class GuardConfig(PreTrainedConfig):
         self.char_dim = char_dim
         self.char_filters = char_filters
         self.char_kernel_sizes = list(char_kernel_sizes)
+        self.shared_layers = shared_layers
         self.fast_layers = fast_layers
         self.deep_layers = deep_layers
         self.num_experts = num_experts

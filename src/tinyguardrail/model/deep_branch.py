@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from tinyguardrail.model.configuration import GuardConfig
-from tinyguardrail.model.layers import Classifier, FeedForward, SelfAttention, attention_bias, masked_mean
+from tinyguardrail.model.layers import Classifier, FeedForward, SelfAttention, masked_mean
 
 
 class MixtureOfExperts(nn.Module):
@@ -70,21 +70,21 @@ class DeepBranch(nn.Module):
         self.classifier = Classifier(config)
 
     def forward(
-        self, embeddings: torch.Tensor, attention_mask: torch.Tensor
+        self, hidden: torch.Tensor, attention_mask: torch.Tensor, bias: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Classify with the expert layers.
 
         Args:
-            embeddings: (B, T, D)
+            hidden: (B, T, D), the trunk's
             attention_mask: (B, T)
+            bias: (B, 1, 1, T)
 
         Returns:
             logits: (B, labels)
             gate_probabilities: (layers, B, experts)
             chosen_experts: (layers, B, num_experts_per_text)
         """
-        bias = attention_bias(attention_mask)
-        hidden, gates, choices = embeddings, [], []
+        gates, choices = [], []
         for layer in self.layers:
             hidden, probabilities, chosen = layer(hidden, attention_mask, bias)
             gates.append(probabilities)

@@ -1,4 +1,4 @@
-"""The transformer parts that both branches are built from."""
+"""The transformer parts that the trunk and both branches are built from."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class SelfAttention(nn.Module):
         )
         query = query * (width // self.heads) ** -0.5
         scores = query @ key.transpose(-1, -2) + bias.to(query.dtype)  # (B, H, T, T)
-        mixed = (scores.softmax(-1).to(value.dtype) @ value).transpose(1, 2).reshape(batch, length, width)
+        with torch.autocast(scores.device.type, enabled=False):  # no fp32 copy of the largest tensor
+            mixed = scores.softmax(-1) @ value
+        mixed = mixed.transpose(1, 2).reshape(batch, length, width)
         return self.norm(hidden + self.output(mixed))
 
 
@@ -45,6 +47,21 @@ class FeedForward(nn.Module):
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """(..., D) -> (..., D)."""
         return self.down(functional.gelu(self.up(hidden)))
+
+
+class TransformerLayer(nn.Module):
+    """Attention, then a feed-forward block, each with a residual and a norm after it."""
+
+    def __init__(self, config: GuardConfig):
+        super().__init__()
+        self.attention = SelfAttention(config)
+        self.feed_forward = FeedForward(config)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def forward(self, hidden: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        """hidden (B, T, D), bias (B, 1, 1, T) -> (B, T, D)."""
+        hidden = self.attention(hidden, bias)
+        return self.norm(hidden + self.feed_forward(hidden))
 
 
 class Classifier(nn.Module):

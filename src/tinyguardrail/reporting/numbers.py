@@ -135,6 +135,7 @@ def _settings(params: Params) -> dict[str, Any]:
         "params.router_threshold": _value(params.router.threshold, "setting"),
         "params.target_false_positive_rate": _value(params.calibration.target_false_positive_rate, "percent"),
         "params.vocab_size": _value(params.model.vocab_size, "count"),
+        "params.shared_layers": _value(params.model.shared_layers, "count"),
         "params.fast_layers": _value(params.model.fast_layers, "count"),
         "params.deep_layers": _value(params.model.deep_layers, "count"),
         "params.num_experts": _value(params.model.num_experts, "count"),

@@ -29,7 +29,14 @@ LOG_COLUMNS = (
 )  # fmt: skip
 LOG_EVERY = 10
 MIN_SPREAD = 1e-4  # of router logits; below it the router tells no text from another
-PRETRAINED = ("embeddings.words", "embeddings.positions", "embeddings.norm", "fast.layers", "deep.layers")
+PRETRAINED = (
+    "embeddings.words",
+    "embeddings.positions",
+    "embeddings.norm",
+    "trunk",
+    "fast.layers",
+    "deep.layers",
+)
 NEW = ("mixture.gate",)  # parts of pretrained layers that have no pretrained weights
 
 

@@ -7,30 +7,37 @@ from tinyguardrail.compute import prepare_process, repeatable
 if __name__ == "__main__":
     prepare_process()  # before torch is loaded
 
+import torch
+
 from tinyguardrail import model, training
 from tinyguardrail.data.records import read_records
 from tinyguardrail.files import atomic_folder, write_text
 from tinyguardrail.model.build import build_guard, feature_extractor, save_guard
 from tinyguardrail.params import Params
-from tinyguardrail.paths import GUARD, NUMERIC_LOCK, RESUME, SPLITS, TRAINING, seed_name
+from tinyguardrail.paths import GUARD, NUMERIC_LOCK, RESUME, SPLITS, TRACKERS, TRAINING, seed_name
 from tinyguardrail.stage import run_seed_stage
 from tinyguardrail.training.checkpoint import Checkpoint, fingerprint
-from tinyguardrail.training.trainer import Examples, Trainer
+from tinyguardrail.training.distributed import Workers, workers
+from tinyguardrail.training.examples import LabelledTexts
+from tinyguardrail.training.trainer import Trainer
 
 
 def main(params: Params, seed: int) -> None:
     repeatable(params.compute.threads)
+    with workers() as team:
+        train(params, seed, team)
+
+
+def train(params: Params, seed: int, team: Workers) -> None:
     rows = {split: read_records(SPLITS / f"{split}.parquet") for split in ("train", "validation")}
     guard, tokenizer = build_guard(params.model, [row.text for row in rows["train"]], seed)
-    extractor = feature_extractor(tokenizer, guard.config)
-    examples = {
-        split: Examples.of(
-            extractor, [row.text for row in found], [guard.config.label2id[row.label] for row in found]
-        )
-        for split, found in rows.items()
-    }
+    torch.manual_seed(1000 * seed + team.rank)  # processes drop out units of their own
+    extractor = feature_extractor(tokenizer, guard.config, params.train.window_tokens)
+    texts = {split: LabelledTexts.of(found, guard.config.label2id) for split, found in rows.items()}
     checkpoint = Checkpoint(RESUME / f"train-{seed_name(seed)}-{_fingerprint(params, seed)}")
-    log = Trainer(guard, extractor, params.train, seed, checkpoint).fit(**examples)
+    log = Trainer(guard, extractor, params.train, seed, checkpoint, team, TRACKERS).fit(**texts)
+    if not team.first:
+        return
     with atomic_folder(GUARD / seed_name(seed)) as folder:
         save_guard(folder, guard, tokenizer)
     write_text(TRAINING / f"{seed_name(seed)}.csv", log)

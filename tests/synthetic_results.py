@@ -33,6 +33,7 @@ THREAT_FAMILIES = {
 }
 TRANSFORMS = {
     "flipattack": ("flipattack_fwo", "flipattack_fcw", "flipattack_fcs", "flipattack_fmm"),
+    "codechameleon": ("codechameleon_reverse", "codechameleon_length"),
     "encoding": ("encoding_base64", "encoding_hex", "encoding_url"),
     "homoglyph": ("homoglyph",),
     "character_injection": ("character_injection_zero_width", "character_injection_bidi"),
@@ -153,6 +154,7 @@ def write_results(
         _write_table(folder / f"data/scores/guard/{name}.parquet", make_scores(shared, seed))
         _write_training(folder / f"results/training/{name}.csv", generator)
         write_json(folder / f"results/export/{name}.json", _export())
+        _write_evasion(folder, seed, shared, generator)
         _write_var(folder, seed, generator, timings)
         if timings:
             write_json(folder / f"results/latency/guard_{name}.json", _guard_timing(seed, generator))
@@ -183,7 +185,43 @@ def _write_training(path: Path, generator: np.random.Generator, steps: int = 300
 def _export() -> dict[str, Any]:
     precision = {"size_mb": 279.5, "max_abs_difference": 0.00002, "label_agreement": 1.0}
     small = {"size_mb": 71.2, "max_abs_difference": 0.31, "label_agreement": 0.984}
-    return {"parameters": 69_800_000, "precisions": {"fp32": precision, "int8": small}, "validation_rows": 64}
+    against = {"rows": 400, "macro_f1_fp32": 0.71, "macro_f1_int8": 0.708}
+    against |= {"label_agreement": 0.98, "verdict_agreement": 0.9925, "blocking_threshold": 0.31}
+    return {
+        "parameters": 69_800_000,
+        "precisions": {"fp32": precision, "int8": small},
+        "validation_rows": 64,
+        "int8_against_fp32": against,
+    }
+
+
+def _write_evasion(
+    folder: Path, seed: int, rows: list[dict[str, Any]], generator: np.random.Generator, count: int = 40
+) -> None:
+    """Attacks before and after: half of those that go deep are taken to the fast branch."""
+    plain = [row for row in rows if row["split"] == "test" and row["transform"] == "none"]
+    chosen = [row for row in plain if row["label"] != "benign"][:count]
+    before = make_scores(chosen, 100 + seed).to_pydict()
+    after = make_scores(chosen, 200 + seed).to_pydict()
+    deep = np.array(before["router_score"]) >= 0.5
+    evaded = deep & (generator.random(len(chosen)) < 0.5)
+    columns: dict[str, list[Any]] = {}
+    for when in ("before", "after"):
+        changed = evaded & (when == "after")
+        scores = {name: np.where(changed, after[name], before[name]) for name in before}
+        scores["router_score"] = np.where(changed, 0.2, before["router_score"])
+        names = [name for name in scores if name.startswith(("fast_", "deep_"))]
+        for name in ("row", "label", "router_score", *names):
+            columns.setdefault(name, []).extend(scores[name].tolist())
+        columns.setdefault("when", []).extend([when] * len(chosen))
+        columns.setdefault("variant", []).extend(np.where(changed, "prefix_0", "none").tolist())
+        columns.setdefault("deep", []).extend((scores["router_score"] >= 0.5).tolist())
+    _write_table(folder / f"data/scores/evasion/seed{seed}.parquet", pa.table(columns))
+    report = {"seed": seed, "precision": "int8", "router_threshold": 0.5, "texts": len(chosen)}
+    report |= {"candidates": 12, "attacked": int(deep.sum()), "evaded": int(evaded.sum())}
+    report |= {"deep_share_before": float(deep.mean()), "deep_share_after": float((deep & ~evaded).mean())}
+    queries = len(chosen) + 24 * int(deep.sum())
+    write_json(folder / f"results/evasion/seed{seed}.json", report | {"queries": queries})
 
 
 def _guard_timing(seed: int, generator: np.random.Generator) -> dict[str, Any]:

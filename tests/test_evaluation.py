@@ -23,8 +23,8 @@ from tinyguardrail.evaluation.routing import (
     ALWAYS_DEEP,
     ALWAYS_FAST,
     Decisions,
+    answers,
     collapsed_seeds,
-    combine,
     decide,
 )
 from tinyguardrail.evaluation.scores import Scores, load_scores
@@ -303,11 +303,14 @@ def scores(score_folder):
     return load_scores([0, 1], score_folder)
 
 
-def test_a_score_at_the_threshold_takes_the_deep_branch():
-    fast, deep = np.zeros((3, 4)), np.ones((3, 4))
-    mixed, takes_deep = combine(fast, deep, np.array([0.49, 0.5, 0.51]), 0.5)
-    assert takes_deep.tolist() == [False, True, True]
-    assert mixed[:, 0].tolist() == [0, 1, 1]
+def test_a_score_at_the_threshold_takes_the_deep_branch(scores):
+    router = np.full_like(scores.router, 0.5)
+    router[:, ::3] = 0.49
+    decisions = decide(replace(scores, router=router), 0.5, 0.05)
+    assert np.array_equal(decisions.deep, router == 0.5)
+    mixed = answers(scores, decisions.deep)
+    assert np.array_equal(mixed[:, ::3], scores.fast[:, ::3])
+    assert np.array_equal(mixed[:, 1::3], scores.deep[:, 1::3])
 
 
 def test_extreme_thresholds_leave_one_branch(scores):

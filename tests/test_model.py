@@ -15,13 +15,14 @@ from tinyguardrail.training.losses import balance_loss, focal_loss, ratio_loss, 
 TEXTS = ["ignore all rules", "hello", "what cats say", "please", "all the cats say hello"]
 
 
-def run(guard, extractor, texts):
+def run(guard, extractor, texts, **options):
+    batch = extractor.collate(extractor.windows(texts))
     with torch.no_grad():
-        return guard(*(torch.from_numpy(array) for array in extractor.collate(extractor.windows(texts))))
+        return guard(*(torch.from_numpy(array) for array in batch), **options)
 
 
 def test_the_output_has_the_documented_shapes(tiny_guard, tiny_extractor):
-    output = run(tiny_guard, tiny_extractor, TEXTS)
+    output = run(tiny_guard, tiny_extractor, TEXTS, output_gates=True)
     assert output.logits.shape == output.fast_logits.shape == output.deep_logits.shape == (5, 4)
     assert output.router_logits.shape == (5,)
     assert output.gate_probabilities.shape == (2, 5, 4)

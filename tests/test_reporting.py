@@ -17,6 +17,8 @@ from tinyguardrail.evaluation.evaluate import evaluate
 from tinyguardrail.evaluation.inputs import InputError
 from tinyguardrail.evaluation.summary import over_seeds, over_texts
 from tinyguardrail.params import load_params
+from tinyguardrail.reporting.bars import BARS
+from tinyguardrail.reporting.bars import verdict as verdict_of_bar
 from tinyguardrail.reporting.report import CollapseError, write_report
 from tinyguardrail.reporting.run import run_record
 from tinyguardrail.reporting.table import Table
@@ -207,7 +209,7 @@ def test_every_number_of_the_paper_is_in_numbers_json(name, request):
     assert set(re.findall(r'(?:verdict|target|met|settled)\("([^"]+)"\)', paper)) <= set(numbers["targets"])
     assert set(re.findall(r'#results\("([^"]+)"', paper)) == set(numbers["tables"])
     figures = set(re.findall(r'#drawing\("([^"]+)"', paper))
-    assert figures == {"detection", "reliability", "roc", "routing", "training", "var"}
+    assert figures == {"detection", "reliability", "roc", "router_scores", "routing", "training", "var"}
 
 
 def test_texts_say_what_the_raw_numbers_are(numbers):
@@ -271,7 +273,7 @@ def test_every_published_figure_says_whether_it_can_be_compared(full_scale):
 def test_disguised_public_requests_stand_before_their_control(full_scale):
     rows = public_rows(full_scale)[0]["tables"]["public"]["rows"]
     disguised = [index for index, row in enumerate(rows) if row[0].startswith("AdvBench, ")]
-    assert len(disguised) == 5  # families, not their variants
+    assert len(disguised) == 6  # families, not their variants
     assert all(rows[index + 1][0].endswith("its control, benign") for index in disguised)
 
 
@@ -279,7 +281,11 @@ def test_a_full_scale_that_lacks_a_benchmark_says_so(tmp_path):
     folder = make_scale(tmp_path, seeds=(4,), rows=160, timings=False, public=True)
     file = folder / "data/scores/guard/seed4.parquet"
     table = pq.read_table(file)
-    pq.write_table(table.filter(pc.not_equal(table["source"], "bipia")), file)
+    kept = table.filter(pc.not_equal(table["source"], "bipia"))
+    pq.write_table(kept, file)
+    file = folder / "data/scores/evasion/seed4.parquet"
+    attacks = pq.read_table(file)
+    pq.write_table(attacks.filter(pc.is_in(attacks["row"], kept["row"].combine_chunks())), file)
     run_stage(folder)
     numbers = json.loads((folder / "paper/numbers.json").read_text())
     assert numbers["values"]["guard.bipia.recall"]["text"] == "not measured"
@@ -322,6 +328,45 @@ def test_what_was_not_measured_is_not_met():
     assert judge(target, OneMetric(("guard", "x", "y"), None))["verdict"] == "not measured"
 
 
+# ---- bars and INT8 -----------------------------------------------------------------------------
+
+
+def test_every_bar_is_measured_where_every_benchmark_is(full_scale):
+    """No name of a test or metric is misspelt."""
+    for each in BARS:
+        assert verdict_of_bar(each, full_scale[1]) in ("met", "not met"), each.title
+    assert len({each.title for each in BARS}) == len(BARS)
+
+
+def test_the_table_agrees_with_the_metrics_file(full_scale):
+    guard = json.loads(full_scale[2]["results/metrics.json"])["guard"]
+    numbers = json.loads(full_scale[2]["paper/numbers.json"])
+    rows = {row[0]: row for row in numbers["tables"]["bars"]["rows"]}
+    rate = guard["notinject_291"]["false_positive_rate"]
+    row = rows["NotInject, unseen by PIGuard: false positives"]
+    low, high = (f"{100 * bound:.1f}%" for bound in rate["ci95"])
+    assert row[2:4] == [f"{100 * rate['mean']:.1f}% [{low}, {high}]", f"{rate['n']:,}"]
+    assert row[6] == ("met" if rate["mean"] <= 0.068 and rate["ci95"][1] < 0.1 else "not met")
+    methods = [
+        guard[f"jbb_{name}"]["recall"]["mean"] for name in ("pair", "gcg", "jbc", "dsn", "random_search")
+    ]
+    assert guard["jbb_methods"]["macro_recall"]["mean"] == pytest.approx(sum(methods) / 5, abs=2e-6)
+    assert numbers["bars"] == {each.title: rows[each.title][6] for each in BARS}
+
+
+def test_the_root_scale_shows_no_bars(scale):
+    assert "results/tables/bars.csv" not in scale[2]
+    assert json.loads(scale[2]["paper/numbers.json"])["bars"] == {}
+
+
+def test_int8_is_compared_seed_by_seed(scale):
+    found = json.loads(scale[2]["results/metrics.json"])["guard"]["int8_against_fp32"]
+    assert found["macro_f1_gap_to_fp32"]["mean"] == pytest.approx(0.708 - 0.71)
+    assert found["verdict_agreement"]["n"] == 400
+    low, high = found["verdict_agreement"]["ci95"]
+    assert 0.97 < low < 0.9925 < high < 1
+
+
 # ---- refusals ----------------------------------------------------------------------------------
 
 
@@ -341,6 +386,8 @@ def copy_of_inputs(scale, tmp_path):
         ("data/scores/guard/seed1.parquet", "benchmark"),
         ("data/scores/var/seed2.parquet", "var_eval"),
         ("results/export/seed0.json", "export"),
+        ("data/scores/evasion/seed1.parquet", "evasion"),
+        ("results/evasion/seed0.json", "evasion"),
         ("results/training/seed2.csv", "train"),
         ("results/var/seed1.json", "var_eval"),
         ("results/data_card.json", "synthesize"),
@@ -360,6 +407,18 @@ def test_the_stage_ends_with_one_line(copy_of_inputs):
     ended = subprocess.run(script, cwd=copy_of_inputs, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert ended.stderr == "error: data/scores/guard/seed1.parquet is missing; run: dvc repro benchmark\n"
+
+
+@pytest.mark.parametrize("lost", ["int8_against_fp32", "verdict_agreement"])
+def test_an_export_report_without_the_int8_comparison_is_named(copy_of_inputs, lost):
+    path = copy_of_inputs / "results/export/seed1.json"
+    report = json.loads(path.read_text())
+    (report if lost in report else report["int8_against_fp32"]).pop(lost)
+    path.write_text(json.dumps(report))
+    with pytest.raises(
+        InputError, match=r"seed1\.json: no int8_against_fp32\.\w+; run: dvc repro --force export"
+    ):
+        run_stage(copy_of_inputs)
 
 
 def test_a_collapsed_router_stops_the_stage_and_is_on_record(copy_of_inputs):

@@ -84,6 +84,7 @@ def test_every_promised_result_is_there(clone):
         "results/data_card.json",
         "results/run.json",
         "results/training/seed1.csv",
+        "results/evasion/seed1.json",
         "results/export/seed1.json",
         "results/var/seed1.json",
         "results/latency/guard_seed1.json",

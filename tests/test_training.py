@@ -10,11 +10,17 @@ from conftest import make_guard
 from tinyguardrail.params import Train
 from tinyguardrail.training.batches import epoch_batches
 from tinyguardrail.training.checkpoint import Checkpoint, fingerprint
-from tinyguardrail.training.trainer import Examples, Trainer, TrainingError
+from tinyguardrail.training.distributed import Workers
+from tinyguardrail.training.examples import LabelledTexts
+from tinyguardrail.training.trainer import Trainer, TrainingError
 
 SETTINGS = Train(
     epochs=3,
+    rows_per_epoch=None,
+    window_tokens=32,
+    validation_rows=18,
     batch_size=4,
+    accumulation_steps=1,
     learning_rate=0.001,
     head_learning_rate=0.005,
     weight_decay=0.01,
@@ -26,7 +32,16 @@ SETTINGS = Train(
     router_weight=0.1,
     ratio_weight=0.1,
     balance_weight=0.01,
+    energy_weight=0.0,
+    energy_margin=2.0,
     deep_share=0.3,
+    adversarial_epoch=None,
+    adversarial_steps=1,
+    adversarial_epsilon=0.05,
+    adversarial_weight=0.5,
+    quantization_aware_epoch=None,
+    early_stopping_patience=None,
+    report_to=[],
     checkpoint_seconds=0,
 )
 TEXTS = [
@@ -43,12 +58,13 @@ LABELS = [1, 0, 1, 0, 0, 1] * 3
 def trainer(tokenizer, extractor, folder, **changes):
     guard = make_guard(tokenizer, dropout=0.1)
     torch.manual_seed(5)
-    return Trainer(guard, extractor, SETTINGS.model_copy(update=changes), 0, Checkpoint(folder))
+    settings, alone = SETTINGS.model_copy(update=changes), Workers(0, 1, torch.device("cpu"))
+    return Trainer(guard, extractor, settings, 0, Checkpoint(folder), alone, folder / "runs")
 
 
 @pytest.fixture
-def examples(tiny_extractor):
-    return Examples.of(tiny_extractor, TEXTS, LABELS)
+def examples():
+    return LabelledTexts(TEXTS, np.array(LABELS), [str(label) for label in LABELS], benign=0)
 
 
 def test_training_lowers_the_loss_and_logs_routing_each_epoch(
@@ -80,7 +96,7 @@ def test_a_killed_run_resumes_and_ends_with_the_same_weights_and_log(
     def die(*args):
         if args[2] == 7:
             raise Killed
-        steps(*args)
+        return steps(*args)
 
     monkeypatch.setattr(broken, "_step", die)
     with pytest.raises(Killed):
@@ -89,7 +105,7 @@ def test_a_killed_run_resumes_and_ends_with_the_same_weights_and_log(
     again = trainer(tiny_tokenizer, tiny_extractor, tmp_path / "broken")
     first = []
     resumed_step = again._step
-    monkeypatch.setattr(again, "_step", lambda *args: (first.append(args[2]), resumed_step(*args)))
+    monkeypatch.setattr(again, "_step", lambda *args: first.append(args[2]) or resumed_step(*args))
     assert again.fit(examples, examples) == log
     assert first[0] == 7
     for name, value in whole.model.state_dict().items():

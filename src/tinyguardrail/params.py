@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from tinyguardrail.errors import UserError
+from tinyguardrail.evaluation.evasion_affixes import AFFIXES
 from tinyguardrail.paths import PARAMS_FILE
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -109,7 +110,11 @@ class Model(Strict):
 
 class Train(Strict):
     epochs: Count
+    rows_per_epoch: Count | None
+    window_tokens: Annotated[int, Field(ge=8, le=512)]
+    validation_rows: Count
     batch_size: Count
+    accumulation_steps: Count
     learning_rate: Positive
     head_learning_rate: Positive
     weight_decay: Annotated[float, Field(ge=0)]
@@ -121,7 +126,16 @@ class Train(Strict):
     router_weight: Annotated[float, Field(ge=0)]
     ratio_weight: Annotated[float, Field(ge=0)]
     balance_weight: Annotated[float, Field(ge=0)]
+    energy_weight: Annotated[float, Field(ge=0)]
+    energy_margin: Annotated[float, Field(ge=0)]
     deep_share: OpenFraction
+    adversarial_epoch: CountOrZero | None
+    adversarial_steps: Count
+    adversarial_epsilon: Positive
+    adversarial_weight: Annotated[float, Field(ge=0)]
+    quantization_aware_epoch: CountOrZero | None
+    early_stopping_patience: Count | None
+    report_to: list[Literal["tensorboard", "wandb"]]
     checkpoint_seconds: Annotated[float, Field(ge=0)]
 
 
@@ -139,6 +153,11 @@ class Benchmark(Strict):
     batch_size: Count
     latency_rows: Count
     latency_warmup: CountOrZero
+
+
+class Evasion(Strict):
+    texts: Count
+    candidates: Annotated[int, Field(ge=1, le=len(AFFIXES))]
 
 
 class Router(Strict):
@@ -234,6 +253,7 @@ class Params(Strict):
     quantize: Quantize
     export: Export
     benchmark: Benchmark
+    evasion: Evasion
     router: Router
     calibration: Calibration
     statistics: Statistics

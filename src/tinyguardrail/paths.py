@@ -28,6 +28,7 @@ DATA_CARD = RESULTS / "data_card.json"
 TRAINING = RESULTS / "training"
 EXPORT = RESULTS / "export"
 VAR = RESULTS / "var"
+EVASION = RESULTS / "evasion"
 LATENCY = RESULTS / "latency"
 PLOTS = RESULTS / "plots"
 TABLES = RESULTS / "tables"
@@ -35,14 +36,16 @@ FIGURES = RESULTS / "figures"
 METRICS = RESULTS / "metrics.json"
 HEADLINE = RESULTS / "headline.json"
 RUN = RESULTS / "run.json"
+MODEL_CARD = RESULTS / "model_card.md"
 
 PAPER = Path("paper")
 NUMBERS = PAPER / "numbers.json"
 PAPER_SOURCE = PAPER / "main.typ"
 PAPER_PDF = PAPER / "paper.pdf"
 
-# Unfinished work of interrupted stages: ignored by git, unknown to DVC.
+# Unfinished work of interrupted stages, and files to watch training by: ignored by git, unknown to DVC.
 RESUME = Path(".resume")
+TRACKERS = Path("runs")
 
 
 def seed_name(seed: int) -> str:

@@ -1,7 +1,9 @@
 """Threats built from two texts of one split, each beside a benign twin of the same build.
 
-An indirect injection is an injection set into a document; its twin is the same document with an
-honest request (the document alone stands in the split already). A jailbreak is a disallowed request
+An indirect injection is an injection set into a document, or an ordinary request that has nothing to
+do with it; its twin is the same document with an honest request, in English one about the document
+(the document alone stands in the split already). Training documents are excerpts around what is
+planted, so that a training window holds it. A jailbreak is a disallowed request
 in a jailbreak frame, public or authored, and its twin a harmless request in a benign frame; or both
 stand bare between the same opener and closer.
 """
@@ -14,11 +16,11 @@ from random import Random
 
 import numpy as np
 
-from tinyguardrail.data.contexts import POSITIONS, insert
+from tinyguardrail.data.contexts import POSITIONS, excerpt, insert
 from tinyguardrail.data.grammar import Grammar
 from tinyguardrail.data.hard_negatives import frames_of
-from tinyguardrail.data.records import BENIGN, Record
-from tinyguardrail.data.splits import SplitError
+from tinyguardrail.data.records import BENIGN, Record, parent_of
+from tinyguardrail.data.splits import SplitError, split_of
 from tinyguardrail.data.store import RecordStore
 from tinyguardrail.params import Compositions, Data
 
@@ -35,7 +37,9 @@ PLANTED = ("email", "web_page", "code_file", "tool_result", "document_with_quest
 REQUESTS = ("everyday", "work_and_business", "creative_writing", "instruction", "question", "coding", "terse")
 DOCUMENT_CHARACTERS = (80, 1500)
 PAYLOAD_CHARACTERS = (10, 400)
+TRAINING_CHARACTERS = 450  # of a training document
 REQUEST_CHARACTERS = (10, 240)
+UNRELATED_SHARE = 0.4  # of what is planted in English documents: ordinary requests, as in BIPIA
 TEMPLATE_CHARACTERS = (40, 4000)
 TEMPLATES = ("in_the_wild", "jailbreak_template")
 DRESSED_SHARE = 0.4  # of requests: openers and closers in place of a frame, which keeps them short
@@ -88,7 +92,10 @@ def compositions(
     }[split]
     frames = frames_of(grammar, split, data)
     builds = {
-        "direct_injection": (_indirect_languages(pools), partial(_indirect, store, pools)),
+        "direct_injection": (
+            _indirect_languages(pools),
+            partial(_indirect, store, pools, _document_requests(grammar, split, data), split == "train"),
+        ),
         "jailbreak": (_framed_languages(pools, frames), partial(_framed, store, pools, frames, grammar)),
     }
     for name, (languages, build) in builds.items():
@@ -120,14 +127,35 @@ def _indirect_languages(pools: Pools) -> list[str]:
     return sorted(pools.documents.keys() & pools.payloads.keys() & pools.requests.keys())
 
 
-def _indirect(store: RecordStore, pools: Pools, language: str, rng: Random) -> tuple[Record, Record]:
-    """An injection somewhere in a document, and the same document with an honest request at an end."""
+def _document_requests(grammar: Grammar, split: str, data: Data) -> dict[str, list[str]]:
+    """Requests about a document by language; one has a split as a text has."""
+    return {
+        language: mine
+        for language, requests in grammar.document_requests.items()
+        if (mine := [each for each in requests if split_of(parent_of("authored", each), data) == split])
+    }
+
+
+def _indirect(
+    store: RecordStore, pools: Pools, about: dict[str, list[str]], short: bool, language: str, rng: Random
+) -> tuple[Record, Record]:
+    """Something planted in a document, and the same document with an honest request at an end."""
     document = store[rng.choice(pools.documents[language])]
-    payload = store[rng.choice(pools.payloads[language])]
     request = store[rng.choice(pools.requests[language])]
-    planted = insert(document.text, payload.text, rng.choice(POSITIONS))
-    asked = insert(document.text, request.text, rng.choice((POSITIONS[0], POSITIONS[-1])))
-    return payload._replace(text=planted, family=INDIRECT), document._replace(text=asked, family=INDIRECT)
+    payload = store[rng.choice(pools.payloads[language])]
+    asked = request.text
+    if language in about:
+        asked = rng.choice(about[language])
+        if rng.random() < UNRELATED_SHARE:
+            payload = request._replace(label="direct_injection")
+
+    def planted(text: str, position: str) -> str:
+        limit = TRAINING_CHARACTERS if short else len(document.text)
+        return insert(excerpt(document.text, position, limit), text, position)
+
+    threat = planted(payload.text, rng.choice(POSITIONS))
+    twin = planted(asked, rng.choice((POSITIONS[0], POSITIONS[-1])))
+    return payload._replace(text=threat, family=INDIRECT), document._replace(text=twin, family=INDIRECT)
 
 
 def _framed_languages(pools: Pools, frames: Frames) -> list[str]:

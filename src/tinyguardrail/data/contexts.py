@@ -27,6 +27,35 @@ def insert(context: str, payload: str, position: str) -> str:
     return before + payload + separator + after
 
 
+def excerpt(context: str, position: str, characters: int) -> str:
+    """The part of a context around a position, so that what is planted there lies in one training window.
+
+    Args:
+        context: any text.
+        position: start, middle or end.
+        characters: about how many to keep; cut where a line ends, or else a word.
+    """
+    if len(context) <= characters:
+        return context
+    place = {"start": 0, "middle": _middle(context), "end": len(context)}[position]
+    low = min(max(0, place - characters // 2), len(context) - characters)
+    kept = context[low : low + characters]
+    if low:
+        kept = _after_break(kept)
+    if low + characters < len(context):
+        kept = _after_break(kept[::-1])[::-1]
+    return kept
+
+
+def _after_break(text: str) -> str:
+    """Without the broken line at the start or, in one long line, without the broken word."""
+    for mark in ("\n", " "):
+        place = text.find(mark)
+        if 0 <= place < len(text) / 4:
+            return text[place + 1 :]
+    return text
+
+
 def _middle(context: str) -> int:
     lines = [at + 1 for at, character in enumerate(context[:-1]) if character == "\n"]
     quarter = len(context) / 4

@@ -1,9 +1,9 @@
 """Reader of the authored grammar: frames with a slot, what fills them, and words around them.
 
-Three kinds of entry stand in `data/corpus/grammar/*.yaml`. A counterfactual frame is filled
+Four kinds of entry stand in `data/corpus/grammar/*.yaml`. A counterfactual frame is filled
 with harmless and with hostile objects, so that only the object tells the two apart; a request
 frame takes a whole request, and is itself an attack or not; openers and closers stand around
-any request without hinting at its intent.
+any request without hinting at its intent. Beside them stand requests about a document.
 """
 
 from __future__ import annotations
@@ -71,6 +71,12 @@ class Affixes(_Entry):
     closers: Texts
 
 
+class DocumentRequests(_Entry):
+    """What is honestly asked about a document that stands beside the request."""
+
+    requests: Texts
+
+
 class Grammar:
     """All entries of all files, in file-name and file order."""
 
@@ -85,6 +91,9 @@ class Grammar:
         self.counterfactuals = [entry for entry in entries if isinstance(entry, Counterfactual)]
         self.request_frames = [entry for entry in entries if isinstance(entry, RequestFrames)]
         self.affixes = {entry.language: entry for entry in entries if isinstance(entry, Affixes)}
+        self.document_requests = {
+            entry.language: entry.requests for entry in entries if isinstance(entry, DocumentRequests)
+        }
 
     def dress(self, language: str, dressing: int, rng: Random) -> Callable[[str], str]:
         """A function that puts an opener (1), a closer (2), or both (3 and above) around a text.
@@ -115,7 +124,12 @@ def _read(folder: Path) -> Iterator[_Entry]:
 
 
 def _parse(place: str, entry: Any) -> _Entry:
-    kinds = {"frame": Counterfactual, "frames": RequestFrames, "openers": Affixes}
+    kinds = {
+        "frame": Counterfactual,
+        "frames": RequestFrames,
+        "openers": Affixes,
+        "requests": DocumentRequests,
+    }
     kind = next((kind for key, kind in kinds.items() if isinstance(entry, dict) and key in entry), None)
     if kind is None:
         raise CorpusError(f"{place}: expected a mapping with one of the keys {', '.join(kinds)}")

@@ -38,6 +38,7 @@ class Benchmark:
         return own & np.isin(rows["family"].astype(str), families)
 
 
+POOLED_JAILBREAKS = "jbb_methods"
 BENCHMARKS = (
     Benchmark("notinject", "notinject", "notinject_.+", "benign"),
     # Without the prompts that also stand in the validation set PIGuard was tuned on.
@@ -53,7 +54,7 @@ BENCHMARKS = (
     Benchmark("jbb_dsn", "jbb_artifacts", "dsn", "threats"),
     Benchmark("jbb_random_search", "jbb_artifacts", "random_search", "threats"),
     # Pooled: a method with more prompts counts for more. All prompts of one goal share a parent.
-    Benchmark("jbb_methods", "jbb_artifacts", "pair|gcg|jbc|dsn|random_search", "threats"),
+    Benchmark(POOLED_JAILBREAKS, "jbb_artifacts", "pair|gcg|jbc|dsn|random_search", "threats"),
     Benchmark("jbb_behaviors", "jbb_behaviors", "plain_request|jbb_benign", "both"),
     Benchmark("advbench", "advbench", "plain_request", "threats"),
     Benchmark("strongreject", "strongreject", "plain_request", "threats"),

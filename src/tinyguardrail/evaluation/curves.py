@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.metrics import roc_curve
 
-from tinyguardrail.data.records import NO_TRANSFORM
+from tinyguardrail.data.records import LABELS, NO_TRANSFORM
 from tinyguardrail.evaluation.metrics import confidence_bin
 from tinyguardrail.evaluation.routing import Decisions, decide, deep_share
 from tinyguardrail.evaluation.scores import Scores
@@ -14,6 +14,7 @@ from tinyguardrail.evaluation.suites import is_hard_negative, transforms
 Columns = dict[str, list[float]]  # a table by column
 
 THRESHOLDS = np.linspace(0, 1, 21)
+ROUTER_BINS = np.linspace(0, 1, 41)
 # Dense where a guard is operated, below a few percent.
 FALSE_POSITIVE_RATES = np.concatenate([np.geomspace(0.001, 0.1, 41), np.linspace(0.12, 1, 45)])
 
@@ -74,4 +75,15 @@ def reliability(scores: Scores, decisions: Decisions, bins: int) -> Columns:
         table["confidence"].append(float(confidence[own].mean()))
         table["accuracy"].append(float(correct[own].mean()))
         table["rows"].append(int(own.sum()))
+    return table
+
+
+def router_scores(scores: Scores) -> Columns:
+    """Share of each label's test rows in equal-width bins of the router score, mean over seeds."""
+    table: Columns = {"router_score": ((ROUTER_BINS[:-1] + ROUTER_BINS[1:]) / 2).tolist()}
+    for index, label in enumerate(LABELS):
+        rows = scores.split("test") & (scores.label == index)
+        if rows.any():
+            counts = [np.histogram(each, ROUTER_BINS)[0] for each in scores.router[:, rows]]
+            table[label] = (np.mean(counts, axis=0) / rows.sum()).tolist()
     return table

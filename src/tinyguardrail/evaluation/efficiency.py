@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tinyguardrail import paths
-from tinyguardrail.evaluation.inputs import read_seeds_json, read_timings
-from tinyguardrail.evaluation.summary import Summary, over_seeds
+from tinyguardrail.evaluation.inputs import InputError, read_seeds_json, read_timings
+from tinyguardrail.evaluation.metrics import wilson_interval
+from tinyguardrail.evaluation.summary import Summary, over_seeds, over_texts
 
 ARMS = ("routed", "always_fast", "always_deep")
+INT8_KEY = "int8_against_fp32"
+INT8_FIELDS = ("rows", "macro_f1_fp32", "macro_f1_int8", "label_agreement", "verdict_agreement")
 QUANTILES = ("p50_ms", "p95_ms", "p99_ms", "mean_ms")
 
 
@@ -22,6 +28,35 @@ def evaluate_size(seeds: Sequence[int]) -> dict[str, Summary]:
         for field, n in (("size_mb", 1), ("label_agreement", rows), ("max_abs_difference", rows)):
             values = [each["precisions"][precision][field] for each in reports]
             found[f"{precision}_{field}"] = over_seeds(values, n, seeds)
+    return found
+
+
+def evaluate_int8(seeds: Sequence[int]) -> dict[str, Summary]:
+    """INT8 weights against fp32 ones on the same rows: macro F1 of each, and how often they agree.
+
+    Raises:
+        InputError: an export report lacks one of the fields.
+    """
+    reports = [
+        _int8_report(each, paths.EXPORT / f"{paths.seed_name(seed)}.json")
+        for seed, each in zip(seeds, read_seeds_json(paths.EXPORT, seeds, "export"), strict=True)
+    ]
+    rows = reports[0]["rows"]
+    values = {name: [each[name] for each in reports] for name in INT8_FIELDS[1:]}
+    gap = np.subtract(values["macro_f1_int8"], values["macro_f1_fp32"])
+    found = {name: over_seeds(values[name], rows, seeds) for name in ("macro_f1_fp32", "macro_f1_int8")}
+    found["macro_f1_gap_to_fp32"] = over_seeds(gap, rows, seeds)
+    for name in ("label_agreement", "verdict_agreement"):
+        interval = wilson_interval(float(np.mean(values[name])), rows)
+        found[name] = over_texts(values[name], interval, rows, seeds)
+    return found
+
+
+def _int8_report(report: dict[str, Any], file: Path) -> dict[str, Any]:
+    found = report.get(INT8_KEY, {})
+    missing = [name for name in INT8_FIELDS if name not in found]
+    if missing:
+        raise InputError(f"{file}: no {INT8_KEY}.{missing[0]}; run: dvc repro --force export")
     return found
 
 

@@ -9,25 +9,25 @@ import numpy as np
 
 from tinyguardrail.data.records import NO_TRANSFORM
 from tinyguardrail.evaluation import curves
+from tinyguardrail.evaluation.benchmarks import POOLED_JAILBREAKS
+from tinyguardrail.evaluation.calibration_quality import evaluate_calibration
+from tinyguardrail.evaluation.comparisons import adjusted, compare_branches
 from tinyguardrail.evaluation.disguises import evaluate_disguises
-from tinyguardrail.evaluation.efficiency import evaluate_latency, evaluate_size
+from tinyguardrail.evaluation.efficiency import evaluate_int8, evaluate_latency, evaluate_size
+from tinyguardrail.evaluation.evasion import evaluate_evasion
 from tinyguardrail.evaluation.guard import (
     Metrics,
     confusion,
-    evaluate_calibration,
     evaluate_router,
     evaluate_suites,
+    macro_recall,
 )
+from tinyguardrail.evaluation.inputs import read_training
+from tinyguardrail.evaluation.router_comparison import compare_choices
+from tinyguardrail.evaluation.router_distribution import distribution
 from tinyguardrail.evaluation.routing import ALWAYS_DEEP, ALWAYS_FAST, Decisions, collapsed_seeds, decide
 from tinyguardrail.evaluation.scores import Scores, load_scores
-from tinyguardrail.evaluation.significance import (
-    ParentBootstrap,
-    approximate_randomisation,
-    auc_contributions,
-    holm,
-    mcnemar,
-    paired_t,
-)
+from tinyguardrail.evaluation.significance import ParentBootstrap
 from tinyguardrail.evaluation.suites import build_suites
 from tinyguardrail.evaluation.var import evaluate_var
 from tinyguardrail.params import Params
@@ -46,6 +46,7 @@ class Results:
         var: preset, and per seed the perplexity change with its interval over sequences.
         hardware: the machine of the timings, None if there are none.
         families: label, family, rows and blocked share of untransformed test rows.
+        router_distribution: one record per group of rows and per epoch.
     """
 
     systems: dict[str, Metrics]
@@ -56,6 +57,7 @@ class Results:
     var: dict[str, Any]
     hardware: dict[str, Any] | None
     families: list[dict[str, Any]]
+    router_distribution: list[dict[str, Any]]
 
     def metrics_json(self) -> dict[str, Any]:
         """The content of `results/metrics.json`."""
@@ -76,27 +78,20 @@ def evaluate(params: Params) -> Results:
     Raises:
         InputError: an input is missing or inconsistent.
     """
-    scores = load_scores(params.seeds)
+    scores, training = load_scores(params.seeds), read_training(params.seeds)
     target, statistics = params.calibration.target_false_positive_rate, params.statistics
     arms = {
         "guard": decide(scores, params.router.threshold, target),
         "guard_always_fast": decide(scores, ALWAYS_FAST, target),
         "guard_always_deep": decide(scores, ALWAYS_DEEP, target),
     }
-    routed, fast, deep = arms.values()
+    routed = arms["guard"]
     bootstrap = ParentBootstrap(scores.rows["parent_id"], statistics.bootstrap_samples, statistics.seed)
-    suites = build_suites(scores)
-    systems = {
-        name: evaluate_suites(scores, arm, suites, bootstrap, params.calibration.bins)
-        for name, arm in arms.items()
-    }
+    systems = evaluate_guards(scores, arms, bootstrap, params)
+    equal_share, tested_choices = compare_choices(scores, routed, target, bootstrap, statistics)
+    for system, tests in equal_share.items():
+        systems.setdefault(system, {}).update(tests)
     latency, hardware = evaluate_latency(params.seeds)
-    systems["guard"] |= {
-        "router": evaluate_router(scores, routed, fast, deep),
-        "calibration": evaluate_calibration(scores, routed),
-        "disguises": evaluate_disguises(scores),
-        "size": evaluate_size(params.seeds),
-    }
     if latency:
         systems["guard"]["latency"] = latency
     corpus, var_metrics, var = evaluate_var(params.seeds, statistics.bootstrap_samples, statistics.seed)
@@ -104,9 +99,10 @@ def evaluate(params: Params) -> Results:
     return Results(
         systems=systems,
         collapsed=collapsed_seeds(scores, routed),
-        significance=compare_arms(scores, arms, params),
+        significance=adjusted(compare_branches(scores, arms, statistics) + tested_choices, statistics.alpha),
         curves={
             "routing": curves.routing_sweep(scores, target),
+            "router_scores": curves.router_scores(scores),
             "roc": curves.roc(scores, routed),
             "reliability": curves.reliability(scores, routed, params.calibration.bins),
         },
@@ -114,65 +110,29 @@ def evaluate(params: Params) -> Results:
         var={**var, "corpus": corpus},
         hardware=hardware,
         families=blocked_by_family(scores, routed),
+        router_distribution=distribution(scores, routed, training),
     )
 
 
-def compare_arms(scores: Scores, arms: dict[str, Decisions], params: Params) -> list[dict[str, Any]]:
-    """The routed guard against each branch alone, Holm-adjusted within each method.
-
-    McNemar by seed takes rows as independent; approximate randomisation exchanges whole
-    parents, and the paired t test asks about other training runs.
-    """
-    test = np.flatnonzero(scores.split("test"))
-    plain = test[scores.rows["transform"][test] == NO_TRANSFORM]
-    parents, routed = scores.rows["parent_id"], arms["guard"]
-    correct = {name: arm.predicted == scores.label for name, arm in arms.items()}
-    samples, seed = params.statistics.bootstrap_samples, params.statistics.seed
-    records: list[dict[str, Any]] = []
-
-    def record(method: str, metric: str, other: str, difference: float, p: float | None, **more: Any) -> None:
-        records.append(
-            {"method": method, "metric": metric, "a": "guard", "b": other, "seed": more.get("seed")}
-            | {"difference": difference, "effect_size": more.get("effect_size"), "p": p}
-            | {"p_holm": None, "significant": None}
-        )
-
-    for other in ("guard_always_fast", "guard_always_deep"):
-        for index, name in enumerate(scores.seeds):
-            a, b = correct["guard"][index, test], correct[other][index, test]
-            only_a, only_b, p = mcnemar(a, b)
-            record("mcnemar", "accuracy", other, (only_a - only_b) / len(test), p, seed=name)
-        gaps = (correct["guard"][:, test].astype(float) - correct[other][:, test]).mean(axis=0) / len(test)
-        difference, p = approximate_randomisation(gaps, parents[test], samples, seed)
-        record("randomisation", "accuracy", other, difference, p)
-        if scores.threat[plain].any() and not scores.threat[plain].all():
-            shares = np.mean(
-                [
-                    auc_contributions(scores.threat[plain], a[plain], b[plain])
-                    for a, b in zip(routed.threat_score, arms[other].threat_score, strict=True)
-                ],
-                axis=0,
-            )
-            difference, p = approximate_randomisation(shares, parents[plain], samples, seed)
-            record("randomisation", "auc", other, difference, p)
-        across = paired_t(correct["guard"][:, test].mean(axis=1), correct[other][:, test].mean(axis=1))
-        record(
-            "paired_t",
-            "accuracy",
-            other,
-            across["difference"],
-            across["p"],
-            effect_size=across["effect_size"],
-        )
-    return _adjusted(records, params.statistics.alpha)
-
-
-def _adjusted(records: list[dict[str, Any]], alpha: float) -> list[dict[str, Any]]:
-    for method in dict.fromkeys(each["method"] for each in records):
-        family = [each for each in records if each["method"] == method and each["p"] is not None]
-        for each, p in zip(family, holm([each["p"] for each in family]), strict=True):
-            each |= {"p_holm": p, "significant": p < alpha}
-    return records
+def evaluate_guards(
+    scores: Scores, arms: dict[str, Decisions], bootstrap: ParentBootstrap, params: Params
+) -> dict[str, Metrics]:
+    """Every suite for the routed guard and each branch alone, and what is measured of the first only."""
+    routed, fast, deep = arms.values()
+    target, bins = params.calibration.target_false_positive_rate, params.calibration.bins
+    suites = build_suites(scores)
+    systems = {name: evaluate_suites(scores, arm, suites, bootstrap, bins) for name, arm in arms.items()}
+    for suite in (suite for suite in suites if suite.name == POOLED_JAILBREAKS):
+        systems["guard"][suite.name]["macro_recall"] = macro_recall(scores, routed, suite.rows, bootstrap)
+    systems["guard"] |= {
+        "router": evaluate_router(scores, routed, fast, deep, bootstrap),
+        "calibration": evaluate_calibration(scores, routed, bootstrap, bins),
+        "disguises": evaluate_disguises(scores),
+        "evasion": evaluate_evasion(scores, params.seeds, target, bootstrap),
+        "size": evaluate_size(params.seeds),
+        "int8_against_fp32": evaluate_int8(params.seeds),
+    }
+    return systems
 
 
 def blocked_by_family(scores: Scores, decisions: Decisions) -> list[dict[str, Any]]:

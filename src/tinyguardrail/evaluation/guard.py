@@ -14,7 +14,7 @@ from tinyguardrail.evaluation.routing import Decisions
 from tinyguardrail.evaluation.scores import Scores
 from tinyguardrail.evaluation.significance import ParentBootstrap, percentile_interval
 from tinyguardrail.evaluation.suites import Suite
-from tinyguardrail.evaluation.summary import Summary, over_seeds, over_texts
+from tinyguardrail.evaluation.summary import Summary, over_texts
 
 Metrics = dict[str, dict[str, Summary]]  # test -> metric -> summary
 
@@ -48,6 +48,10 @@ METRICS: dict[str, tuple[Point, Resampled]] = {
         lambda r: metrics.tpr_at_fpr(r.threat, r.score, 0.01),
         lambda r, w: resampled.tpr_at_fpr(r.threat, r.score, w, 0.01),
     ),
+    "tpr_at_3pct_fpr": (
+        lambda r: metrics.tpr_at_fpr(r.threat, r.score, 0.03),
+        lambda r, w: resampled.tpr_at_fpr(r.threat, r.score, w, 0.03),
+    ),
     "tpr_at_0.1pct_fpr": (
         lambda r: metrics.tpr_at_fpr(r.threat, r.score, 0.001),
         lambda r, w: resampled.tpr_at_fpr(r.threat, r.score, w, 0.001),
@@ -73,14 +77,15 @@ def evaluate_suites(
     """Every metric of every suite, averaged over seeds."""
     return {
         suite.name: {
-            name: _evaluate(name, suite.rows, scores, decisions, bootstrap, bins) for name in suite.metrics
+            name: evaluate_metric(name, suite.rows, scores, decisions, bootstrap, bins)
+            for name in suite.metrics
         }
         for suite in suites
     }
 
 
 def evaluate_router(
-    scores: Scores, decisions: Decisions, fast: Decisions, deep: Decisions
+    scores: Scores, decisions: Decisions, fast: Decisions, deep: Decisions, bootstrap: ParentBootstrap
 ) -> dict[str, Summary]:
     """Deep share and accuracy of the routed guard, with both branches alone beside it.
 
@@ -102,21 +107,9 @@ def evaluate_router(
     found["accuracy"] = row_mean(scores, correct["routed"], test)
     for arm in ("always_fast", "always_deep"):
         found[f"accuracy_{arm}"] = row_mean(scores, correct[arm], test)
-        gap = correct["routed"][:, test].mean(axis=1) - correct[arm][:, test].mean(axis=1)
-        found[f"accuracy_gap_to_{arm}"] = over_seeds(gap, len(test), scores.seeds)
+        gaps = correct["routed"].astype(float) - correct[arm]
+        found[f"accuracy_gap_to_{arm}"] = mean_gap(scores, gaps, test, bootstrap)
     return found
-
-
-def evaluate_calibration(scores: Scores, decisions: Decisions) -> dict[str, Summary]:
-    """Fitted temperature and threshold, and the false-positive rate they had on validation rows."""
-    benign = scores.split("validation") & ~scores.threat
-    count, seeds = int(benign.sum()), scores.seeds
-    rate = decisions.blocked[:, benign].mean(axis=1)
-    return {
-        "temperature": over_seeds(decisions.temperature, int(scores.split("validation").sum()), seeds),
-        "block_threshold": over_seeds(decisions.block_threshold, count, seeds),
-        "validation_false_positive_rate": over_seeds(rate, count, seeds),
-    }
 
 
 def row_mean(scores: Scores, hits: np.ndarray, rows: np.ndarray) -> Summary:
@@ -126,7 +119,14 @@ def row_mean(scores: Scores, hits: np.ndarray, rows: np.ndarray) -> Summary:
     return over_texts(own.mean(axis=1), interval, len(rows), scores.seeds)
 
 
-def _evaluate(
+def mean_gap(scores: Scores, gaps: np.ndarray, rows: np.ndarray, bootstrap: ParentBootstrap) -> Summary:
+    """Mean over rows of (S, N) differences between two guards, with a bootstrap interval over parents."""
+    own = gaps[:, rows]
+    samples = resampled.mean(own.mean(axis=0), bootstrap.weights(rows))
+    return over_texts(own.mean(axis=1), percentile_interval(samples), len(rows), scores.seeds)
+
+
+def evaluate_metric(
     name: str,
     rows: np.ndarray,
     scores: Scores,
@@ -134,6 +134,7 @@ def _evaluate(
     bootstrap: ParentBootstrap,
     bins: int,
 ) -> Summary:
+    """One metric of the rows given by their indices; `name` as in `METRICS`, or accuracy or a rate."""
     if name == "accuracy":
         return row_mean(scores, decisions.predicted == scores.label, rows)
     if name in ("recall", "false_positive_rate"):
@@ -155,6 +156,21 @@ def _evaluate(
     samples = np.mean([over_weights(view, weights) for view in views], axis=0)
     values = [point(view) for view in views]
     interval = percentile_interval(samples, estimate=float(np.mean(values)))
+    return over_texts(values, interval, len(rows), scores.seeds)
+
+
+def macro_recall(
+    scores: Scores, decisions: Decisions, rows: np.ndarray, bootstrap: ParentBootstrap
+) -> Summary:
+    """Mean over the families of these threats of each one's recall, however many rows it has.
+
+    The interval is a bootstrap over parents; a sample that misses a family has no value.
+    """
+    families = [rows[scores.rows["family"][rows] == name] for name in np.unique(scores.rows["family"][rows])]
+    values = np.mean([decisions.blocked[:, own].mean(axis=1) for own in families], axis=0)
+    hits = decisions.blocked.mean(axis=0)
+    samples = np.mean([resampled.mean(hits[own], bootstrap.weights(own)) for own in families], axis=0)
+    interval = percentile_interval(samples, estimate=float(values.mean()))
     return over_texts(values, interval, len(rows), scores.seeds)
 
 

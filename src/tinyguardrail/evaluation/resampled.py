@@ -20,6 +20,17 @@ def auc(threat: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarra
     return np.sum(np.diff(fpr, axis=1) * (tpr[:, 1:] + tpr[:, :-1]) / 2, axis=1)
 
 
+def auc_from_placements(threat: np.ndarray, placements: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve to first order around its value at unit weights.
+
+    Args:
+        placements: as in `significance.placements`, or their mean over seeds and draws, (n,).
+            Unlike ranks they can be averaged, so one call serves any number of score columns.
+    """
+    sides = (mean(placements[side], weights[:, side]) for side in (threat, ~threat))
+    return sum(sides) - placements[threat].mean()
+
+
 def tpr_at_fpr(threat: np.ndarray, score: np.ndarray, weights: np.ndarray, limit: float) -> np.ndarray:
     """Highest recall at a false-positive rate of at most `limit`."""
     fpr, tpr = _roc(threat, score, weights)
@@ -43,14 +54,13 @@ def mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def macro_f1(label: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Mean F1 over the classes of `label`; a class that a sample misses is left out of its mean."""
     classes = np.unique(label)[:, None]
-    actual, guessed = (label == classes).astype(float).T, (predicted == classes).astype(float).T  # (n, C)
-    occurs = weights @ actual
+    actual, guessed = label == classes, predicted == classes
+    counted = np.concatenate([actual, guessed, actual & guessed]).T.astype(weights.dtype)  # (n, 3C)
+    occurs, guesses, hits = np.split(weights @ counted, 3, axis=1)  # each (B, C)
     with np.errstate(invalid="ignore", divide="ignore"):
-        scores = np.where(
-            occurs > 0, 2 * (weights @ (actual * guessed)) / (occurs + weights @ guessed), np.nan
-        )
-        counted = (~np.isnan(scores)).sum(axis=1)
-        return np.where(counted > 0, np.nansum(scores, axis=1) / counted, np.nan)
+        scores = np.where(occurs > 0, 2 * hits / (occurs + guesses), np.nan)
+        present = (~np.isnan(scores)).sum(axis=1)
+        return np.where(present > 0, np.nansum(scores, axis=1) / present, np.nan)
 
 
 def expected_calibration_error(

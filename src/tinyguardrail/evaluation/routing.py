@@ -41,20 +41,13 @@ class Decisions:
         return self.probabilities.max(axis=-1)
 
 
-def combine(
-    fast: np.ndarray, deep: np.ndarray, router_score: np.ndarray, threshold: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Take each row from the branch that its router score chooses.
+def answers(scores: Scores, deep: np.ndarray) -> np.ndarray:
+    """Class probabilities of the branch that answers each row, not calibrated, (S, N, 4).
 
     Args:
-        fast, deep: class probabilities, (..., 4).
-        router_score: (...); at or above `threshold` the deep branch answers.
-
-    Returns:
-        Probabilities, (..., 4), and whether they are the deep branch's, (...) bool.
+        deep: rows that the deep branch answers, (S, N) bool.
     """
-    takes_deep = router_score >= threshold
-    return np.where(takes_deep[..., None], deep, fast), takes_deep
+    return np.where(deep[..., None], scores.deep, scores.fast)
 
 
 def deep_share(takes_deep: np.ndarray) -> np.ndarray:
@@ -63,20 +56,24 @@ def deep_share(takes_deep: np.ndarray) -> np.ndarray:
 
 
 def decide(scores: Scores, threshold: float, target_false_positive_rate: float) -> Decisions:
-    """Route every row, then calibrate each seed on its validation rows as routed.
+    """Send rows whose router score is at or above `threshold` deep; the rest as in `decide_routes`."""
+    return decide_routes(scores, scores.router >= threshold, target_false_positive_rate)
 
-    Temperature and blocking threshold belong to the mixture of branches that a routing
-    threshold gives, so each threshold has its own.
+
+def decide_routes(scores: Scores, deep: np.ndarray, target_false_positive_rate: float) -> Decisions:
+    """Route rows as `deep`, (S, N) bool, says, then calibrate each seed on its validation rows so routed.
+
+    Temperature and blocking threshold belong to the mixture of branches that a choice of
+    rows gives, so each choice has its own.
     """
-    raw, takes_deep = combine(scores.fast, scores.deep, scores.router, threshold)
-    validation = scores.split("validation")
+    raw, validation = answers(scores, deep), scores.split("validation")
     benign = validation & ~scores.threat
     temperatures = [fit_temperature(each[validation], scores.label[validation]) for each in raw]
     probabilities = np.stack([apply_temperature(p, t) for p, t in zip(raw, temperatures, strict=True)])
     threat_score = 1 - probabilities[..., BENIGN]
     thresholds = np.array([blocking_threshold(s[benign], target_false_positive_rate) for s in threat_score])
     return Decisions(
-        deep=takes_deep,
+        deep=deep,
         probabilities=probabilities,
         threat_score=threat_score,
         predicted=probabilities.argmax(axis=-1),

@@ -84,6 +84,7 @@ _ALL = (
     "false_positive_rate",
     "auc",
     "tpr_at_1pct_fpr",
+    "tpr_at_3pct_fpr",
     "tpr_at_0.1pct_fpr",
     "fpr_at_95pct_recall",
     "macro_f1",
@@ -97,7 +98,7 @@ _NEEDS_BENIGN = {"false_positive_rate"}
 _NEEDS_BOTH = {"auc", "fpr_at_95pct_recall"}
 # A rate of 1% of fewer than 100 benign rows is a rate of 0: the metric would claim
 # a resolution that the rows do not have.
-_LEAST_BENIGN = {"tpr_at_1pct_fpr": 100, "tpr_at_0.1pct_fpr": 1000}
+_LEAST_BENIGN = {"tpr_at_1pct_fpr": 100, "tpr_at_3pct_fpr": 100, "tpr_at_0.1pct_fpr": 1000}
 
 
 def _suite(name: str, mask: np.ndarray, threat: np.ndarray, metrics: tuple[str, ...]) -> Suite | None:

@@ -6,10 +6,11 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
-LABELS = ("benign", "direct_injection", "jailbreak", "obfuscation")
+from tinyguardrail.model.auto_module import SavedWithAutoModule, in_auto_module
+from tinyguardrail.model.model_files import LABELS, MODEL_TYPE
 
 
-class GuardConfig(PreTrainedConfig):
+class GuardConfig(SavedWithAutoModule, PreTrainedConfig):
     """Configuration of `GuardForSequenceClassification`.
 
     The defaults are all-MiniLM-L6-v2's where the two models share a part.
@@ -28,7 +29,7 @@ class GuardConfig(PreTrainedConfig):
         router_threshold: score at or above which `logits` are the deep branch's.
     """
 
-    model_type = "tinyguardrail"
+    model_type = MODEL_TYPE
 
     def __init__(
         self,
@@ -74,4 +75,8 @@ class GuardConfig(PreTrainedConfig):
         self.layer_norm_eps = layer_norm_eps
         kwargs.setdefault("id2label", dict(enumerate(LABELS)))
         kwargs.setdefault("label2id", {label: index for index, label in enumerate(LABELS)})
+        kwargs["auto_map"] = {
+            "AutoConfig": in_auto_module("GuardConfig"),
+            "AutoModelForSequenceClassification": in_auto_module("GuardForSequenceClassification"),
+        }
         super().__init__(**kwargs)

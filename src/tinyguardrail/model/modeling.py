@@ -8,11 +8,14 @@ a contextual state, and training spends a third less on the same number of param
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from torch.nn import functional
+from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
+from transformers.utils.generic import can_return_tuple
 
 from tinyguardrail.model.configuration import GuardConfig
 from tinyguardrail.model.deep_branch import DeepBranch
@@ -28,13 +31,15 @@ class GuardOutput(ModelOutput):
     """B = texts, L = labels, E = experts.
 
     Attributes:
+        loss: scalar, when labels were given.
         logits: (B, L) of the branch that the router chose for each text.
         fast_logits, deep_logits: (B, L) of each branch.
         router_logits: (B,); their sigmoid is the router's score.
-        gate_probabilities: (deep layers, B, E).
-        chosen_experts: (deep layers, B, num_experts_per_text).
+        gate_probabilities: (deep layers, B, E); in training, or when asked for.
+        chosen_experts: (deep layers, B, num_experts_per_text); likewise.
     """
 
+    loss: torch.Tensor | None = None
     logits: torch.Tensor | None = None
     fast_logits: torch.Tensor | None = None
     deep_logits: torch.Tensor | None = None
@@ -76,25 +81,46 @@ class GuardForSequenceClassification(PreTrainedModel):
             module.offset.data.zero_()
             module.scale.data.fill_(1.0)
 
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> GuardForSequenceClassification:
+        """As in transformers, but weights are read from safetensors alone: a pickle can run code."""
+        return super().from_pretrained(*args, **{**kwargs, "use_safetensors": True})
+
+    @can_return_tuple
     def forward(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, char_ids: torch.Tensor
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        char_ids: torch.Tensor,
+        labels: torch.Tensor | None = None,
+        output_gates: bool | None = None,
     ) -> GuardOutput:
-        """input_ids (B, T), attention_mask (B, T), char_ids (B, T, C) -> `GuardOutput`."""
+        """Score a batch with both branches.
+
+        Args:
+            input_ids, attention_mask: (B, T)
+            char_ids: (B, T, C)
+            labels: (B,) indices of labels, for a `loss`: the cross-entropy of the routed logits.
+                It trains the branch that each text took; the router, which only chooses, gets no
+                gradient. The pipeline trains all three, with the losses of `training/losses.py`.
+            output_gates: return what the experts' gates did; by default in training alone, because a
+                pipeline of transformers takes the first axis of every output for the batch.
+            return_dict: a `GuardOutput`, or its values as a tuple when False.
+        """
         bias = attention_bias(attention_mask)
         hidden = self.trunk(self.embeddings(input_ids, char_ids), bias)
         router_logits = self.router(hidden, attention_mask)
         fast_logits = self.fast(hidden, attention_mask, bias)
         deep_logits, gate_probabilities, chosen_experts = self.deep(hidden, attention_mask, bias)
         deep = torch.sigmoid(router_logits) >= self.config.router_threshold
+        logits = torch.where(deep[:, None], deep_logits, fast_logits)
+        show_gates = self.training if output_gates is None else output_gates
         return GuardOutput(
-            logits=torch.where(deep[:, None], deep_logits, fast_logits),
+            loss=None if labels is None else functional.cross_entropy(logits, labels),
+            logits=logits,
             fast_logits=fast_logits,
             deep_logits=deep_logits,
             router_logits=router_logits,
-            gate_probabilities=gate_probabilities,
-            chosen_experts=chosen_experts,
+            gate_probabilities=gate_probabilities if show_gates else None,
+            chosen_experts=chosen_experts if show_gates else None,
         )
-
-
-AutoConfig.register(GuardConfig.model_type, GuardConfig, exist_ok=True)
-AutoModelForSequenceClassification.register(GuardConfig, GuardForSequenceClassification, exist_ok=True)

@@ -39,6 +39,7 @@ def write_figures(
     drawings = {
         "detection": (_detection_height(results), lambda f: detection(f, results)),
         "routing": (2.1, lambda f: routing(f, results, settings["threshold"])),
+        "router_scores": (2.1, lambda f: router_scores(f, results, settings["threshold"])),
         "roc": (2.2, lambda f: roc(f, results)),
         "reliability": (2.2, lambda f: reliability(f, results)),
         "training": (2.1, lambda f: loss_curves(f, training, seeds)),
@@ -78,6 +79,18 @@ def routing(drawn: Figure, results: Results, threshold: float) -> None:
             axes.plot(table["threshold"], table[name], color=color, label=readable(name))
     axes.axvline(threshold, color="black", linewidth=0.7, linestyle=":")
     axes.set(xlabel="router threshold", ylabel="share of test rows", xlim=(0, 1), ylim=(0, 1.02))
+    axes.yaxis.set_major_formatter(PERCENT)
+    style.legend_above(axes, columns=2)
+
+
+def router_scores(drawn: Figure, results: Results, threshold: float) -> None:
+    """How the router's scores of each label spread; right of the dotted line a text goes deep."""
+    axes, table = drawn.subplots(), results.curves["router_scores"]
+    for name in (name for name in table if name != "router_score"):
+        axes.step(table["router_score"], table[name], where="mid", linewidth=0.9, label=readable(name))
+    axes.axvline(threshold, color="black", linewidth=0.7, linestyle=":")
+    axes.set(xlabel="router score", ylabel="share of its test rows", xlim=(0, 1))
+    axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(PERCENT)
     style.legend_above(axes, columns=2)
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinyguardrail.evaluation.evaluate import Results
-from tinyguardrail.evaluation.summary import rounded
+from tinyguardrail.evaluation.summary import Summary, rounded
 from tinyguardrail.params import Params
+from tinyguardrail.reporting.bars import judged
 from tinyguardrail.reporting.table import Table
 from tinyguardrail.reporting.targets import TARGETS, judge, look_up
 from tinyguardrail.reporting.text import BANNERS, MISSING, interval, kind_of, number
@@ -39,6 +40,9 @@ MAY_BE_MISSING = (
     "guard.flipattack.recall",
     "guard.flipattack.auc",
     "guard.control_flipattack.false_positive_rate",
+    "guard.evasion.forced_share",
+    "guard.calibration.test_plain_false_positive_rate",
+    "guard.calibration.test_disguised_false_positive_rate",
     "guard.latency.p95_ms",
     "guard.latency.always_fast_p95_ms",
     "guard.latency.always_deep_p95_ms",
@@ -58,6 +62,7 @@ PUBLIC_MAY_BE_MISSING = (
     "guard.toxic_chat.recall",
     "guard.toxic_chat.false_positive_rate",
     "guard.jbb_methods.recall",
+    "guard.jbb_methods.macro_recall",
     "guard.jbb_pair.recall",
     "guard.jbb_behaviors.auc",
     "guard.advbench.recall",
@@ -89,6 +94,8 @@ def numbers(
         "digests": digests,
         "hardware": {key: str(hardware[key]) for key in ("cpu", "cores", "threads")},
         "var": {"preset": results.var["preset"], "corpus": results.var["corpus"]},
+        "bars": judged(results),
+        "evasion": _evasion(results.systems["guard"]["evasion"]),
         "targets": {target.name: judge(target, results) for target in TARGETS},
         "values": dict(sorted(values.items())),
         "tables": {
@@ -129,6 +136,13 @@ def _tests(results: Results) -> dict[str, Any]:
     return values
 
 
+def _evasion(found: dict[str, Summary]) -> dict[str, str]:
+    """How many texts were tried, and on which side of zero the whole interval of the route's cost lies."""
+    low, high = found["excess_recall_change"].interval
+    side = "below zero" if high < 0 else "above zero" if low > 0 else "not settled"
+    return {"texts": number(found["recall_before"].n, "count"), "route_cost": side}
+
+
 def _settings(params: Params) -> dict[str, Any]:
     return {
         "params.seeds": _value(len(params.seeds), "count"),
@@ -141,6 +155,7 @@ def _settings(params: Params) -> dict[str, Any]:
         "params.num_experts": _value(params.model.num_experts, "count"),
         "params.num_experts_per_text": _value(params.model.num_experts_per_text, "count"),
         "params.deep_share": _value(params.train.deep_share, "percent"),
+        "params.alpha": _value(params.statistics.alpha, "setting"),
         "params.bootstrap_samples": _value(params.statistics.bootstrap_samples, "count"),
     }
 

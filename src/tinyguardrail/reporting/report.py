@@ -13,6 +13,7 @@ from tinyguardrail.evaluation.summary import rounded
 from tinyguardrail.files import atomic_folder, write_json
 from tinyguardrail.params import Params
 from tinyguardrail.reporting.figures import write_figures
+from tinyguardrail.reporting.model_card import write_model_card
 from tinyguardrail.reporting.numbers import headline, numbers
 from tinyguardrail.reporting.paper import write_paper
 from tinyguardrail.reporting.run import run_record
@@ -45,6 +46,7 @@ def write_report(results: Results, params: Params) -> None:
     write_json(paths.HEADLINE, headline(results))
     write_json(paths.RUN, run_record(params.scale))
     tables = build_tables(results, data_card)
+    write_model_card(results, tables, data_card, params)
     with atomic_folder(paths.PLOTS) as folder:
         _write_curves(folder, results, params)
     with atomic_folder(paths.TABLES) as folder:
@@ -89,7 +91,7 @@ def _write_curves(folder: Path, results: Results, params: Params) -> None:
 def _sources(params: Params) -> dict[str, str]:
     """Figure name -> the file it shows and the start of its hash."""
     sources = {}
-    for name in ("detection", "routing", "roc", "reliability", "var"):
+    for name in ("detection", "routing", "router_scores", "roc", "reliability", "var"):
         path = paths.PLOTS / f"{name}.csv"
         sources[name] = f"{path.as_posix()} {digest(path)}"
     logs = [paths.TRAINING / f"{paths.seed_name(seed)}.csv" for seed in params.seeds]

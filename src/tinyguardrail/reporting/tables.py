@@ -13,8 +13,10 @@ from tinyguardrail.evaluation.evaluate import Results
 from tinyguardrail.evaluation.suites import HARD_NEGATIVES
 from tinyguardrail.evaluation.summary import Summary, rounded
 from tinyguardrail.files import write_text
+from tinyguardrail.reporting.bars import bars_table
 from tinyguardrail.reporting.data_tables import data_tables
 from tinyguardrail.reporting.public import public_table
+from tinyguardrail.reporting.router_tables import router_tables
 from tinyguardrail.reporting.table import Table
 from tinyguardrail.reporting.targets import TARGETS, judge, look_up
 from tinyguardrail.reporting.text import (
@@ -36,10 +38,14 @@ def build_tables(results: Results, data_card: dict[str, Any]) -> list[Table]:
         _targets(results),
         _attacks(results),
         _disguises(results),
+        bars_table(results),
         public_table(results),
         _arms(results),
+        *router_tables(results),
+        _calibration(results),
         _hard_negatives(results),
         _size(results),
+        _int8(results),
         _var(results),
         _significance(results),
         *data_tables(data_card),
@@ -154,6 +160,43 @@ def _size(results: Results) -> Table:
     return Table("size", "Exported models against the trained one, on validation rows.", header, rows)
 
 
+def _int8(results: Results) -> Table:
+    found = results.systems["guard"]["int8_against_fp32"]
+    titles = {
+        "macro_f1_fp32": "Macro F1, fp32",
+        "macro_f1_int8": "Macro F1, INT8",
+        "macro_f1_gap_to_fp32": "Difference",
+        "label_agreement": "Same label",
+        "verdict_agreement": "Same verdict at the blocking threshold",
+    }
+    rows = [
+        (title, number(found[name].mean, kind_of(name)), interval(found[name].interval, kind_of(name)))
+        for name, title in titles.items()
+    ]
+    caption = (
+        f"INT8 weights against fp32 ones, both under ONNX Runtime, on {found['label_agreement'].n:,} rows."
+    )
+    return Table("int8", caption, ("", "Mean", "95% interval"), rows)
+
+
+def _calibration(results: Results) -> Table:
+    found, rows = results.systems["guard"]["calibration"], []
+    for title, name in (
+        ("Calibration error, temperature one", "raw_ece"),
+        ("Calibration error, fitted temperature", "ece"),
+        ("Benign text blocked", "false_positive_rate"),
+        ("\u2014 plain", "plain_false_positive_rate"),
+        ("\u2014 disguised", "disguised_false_positive_rate"),
+    ):
+        summaries = (found.get(f"{split}_{name}") for split in ("validation", "test"))
+        rows.append((title, *(with_interval(each, kind_of(name)) for each in summaries)))
+    header = ("", "Validation rows", "Test rows")
+    caption = (
+        "Calibration of all rows, disguised ones included: fitted on validation rows, kept on test rows."
+    )
+    return Table("calibration", caption, header, rows)
+
+
 def _var(results: Results) -> Table:
     titles = {
         "perplexity_baseline": "Perplexity, router untouched",
@@ -188,7 +231,12 @@ def _significance(results: Results) -> Table:
         p = number(each["p_holm"], "p_value") if each["p"] is not None else "\u2014"
         rows.append((readable(each["b"]), metric, titles[each["method"]], difference, p))
     header = ("Against", "Metric", "Test", "Difference", "p (Holm)")
-    return Table("significance", "The routed guard less each branch alone.", header, rows)
+    return Table(
+        "significance",
+        "The routed guard less each branch alone, and less other choices of as many rows.",
+        header,
+        rows,
+    )
 
 
 def _mean(summary: Summary | None, kind: str) -> str:
@@ -235,6 +283,7 @@ def _long_tables(results: Results) -> dict[str, list[dict[str, Any]]]:
         "all_tests": [_plain(each) for each in results.significance],
         "confusion": counts,
         "families": [_plain(each) for each in results.families],
+        "router_distribution": [_plain(each) for each in results.router_distribution],
     }
 
 
@@ -261,6 +310,7 @@ _LATEX = {
     "#": r"\#",
     "<": "$<$",
     "\u2265": r"$\ge$",
+    "\u2264": r"$\le$",
     MINUS: "$-$",
     "\u00b1": r"$\pm$",
     "\u2013": "--",

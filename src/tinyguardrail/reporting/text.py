@@ -8,6 +8,7 @@ from tinyguardrail.evaluation.summary import Summary
 
 MISSING = "not measured"
 MINUS = "\u2212"
+GAP = "_gap_to_"  # in the name of a metric that is the routed guard's less another's
 
 BANNERS = {
     "root": "root scale: small authored corpus, not the public-data numbers",
@@ -29,6 +30,7 @@ FAMILY_NAMES = {
     "encoding_rot13": "ROT13",
     "homoglyph": "homoglyphs",
     "character_injection": "character injection",
+    "character_injection_zero_width": "zero-width characters",
     "character_injection_unicode_tags": "Unicode tags",
     "composition": "two families in a row",
     "composition_flip_base64": "flip, then base64",
@@ -55,6 +57,10 @@ FAMILY_NAMES = {
     "guard": "routed",
     "guard_always_fast": "always fast",
     "guard_always_deep": "always deep",
+    "guard_random": "random choice",
+    "guard_early_exit": "early exit",
+    "guard_early_exit_equal_share": "early exit, equal share",
+    "guard_oracle": "oracle (bound)",
 }
 
 
@@ -75,7 +81,8 @@ def number(value: float | None, kind: str) -> str:
     """`value` as text.
 
     `kind` is one of: percent, points (of a percentage), percent_change, ms, ratio, factor,
-    perplexity, setting, count, megabytes, millions, probability, p_value, small.
+    perplexity, setting, count, megabytes, millions, difference (of two probabilities), probability,
+    p_value, small.
     """
     if value is None:
         return MISSING
@@ -86,8 +93,9 @@ def number(value: float | None, kind: str) -> str:
 
 
 def interval(bounds: tuple[float, float] | list[float] | None, kind: str) -> str:
-    """`[low, high]`, or nothing where there is no interval."""
-    return f"[{number(bounds[0], kind)}, {number(bounds[1], kind)}]" if bounds else ""
+    """`[low, high]`, or nothing where there is no interval; points are named by the number before it."""
+    low, high = (number(bound, kind).removesuffix(" points") for bound in bounds or (None, None))
+    return f"[{low}, {high}]" if bounds else ""
 
 
 def with_interval(summary: Summary | None, kind: str) -> str:
@@ -99,6 +107,8 @@ def with_interval(summary: Summary | None, kind: str) -> str:
 
 def kind_of(metric: str) -> str:
     """The way a metric of `results/metrics.json` is written, by its name."""
+    if GAP in metric:
+        return "difference" if metric.startswith(("auc", "macro_f1")) else "points"
     for ending, kind in _KINDS:
         if metric.endswith(ending):
             return kind
@@ -117,6 +127,7 @@ _FORMATS = {
     "count": lambda v: f"{v:,.0f}",
     "megabytes": lambda v: f"{v:.1f} MB",
     "millions": lambda v: f"{v / 1e6:.1f} million",
+    "difference": lambda v: f"{v:+.4f}",
     "probability": lambda v: f"{v:.3f}",
     "small": lambda v: f"{v:.1e}",
 }
@@ -126,6 +137,8 @@ _KINDS = (
     ("_mb", "megabytes"),
     ("max_abs_difference", "small"),
     ("parameters", "millions"),
+    ("recall_change", "points"),
+    ("queries", "count"),
     ("perplexity_change", "percent_change"),
     ("perplexity_baseline", "perplexity"),
     ("perplexity_var", "perplexity"),
@@ -136,5 +149,7 @@ _KINDS = (
     ("block_threshold", "probability"),
     ("auc", "probability"),
     ("macro_f1", "probability"),
+    ("macro_f1_fp32", "probability"),
+    ("macro_f1_int8", "probability"),
     ("ece", "probability"),
 )

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tinyguardrail.files import atomic_file
@@ -32,11 +32,12 @@ def fingerprint(settings: Any, files: Iterable[Path]) -> str:
 
 
 class Checkpoint:
-    """One file that holds model, optimizer, random state and progress of a run."""
+    """Model, optimizer, random state and progress of a run, and the weights of its best epoch."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         self.path = folder / "state.safetensors"
+        self.best = folder / "best.safetensors"
 
     def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, progress: dict[str, Any]) -> None:
         tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
@@ -66,6 +67,14 @@ class Checkpoint:
                     optimizer.state[parameter] = found
         torch.set_rng_state(tensors["random"])
         return progress
+
+    def save_best(self, model: nn.Module) -> None:
+        """Keep the model's weights as those of the best epoch so far."""
+        with atomic_file(self.best) as temporary:
+            save_file(model.state_dict(), temporary)
+
+    def load_best(self, model: nn.Module) -> None:
+        model.load_state_dict(load_file(self.best))
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

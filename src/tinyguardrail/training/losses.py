@@ -1,4 +1,4 @@
-"""What the guard is trained on: focal loss of both branches, and three losses of routing."""
+"""What the guard is trained on: focal loss of both branches, three losses of routing, an optional energy."""
 
 from __future__ import annotations
 
@@ -51,3 +51,20 @@ def balance_loss(gate_probabilities: torch.Tensor, chosen_experts: torch.Tensor)
     load = functional.one_hot(chosen_experts, experts).float().mean((1, 2))  # (layers, experts)
     importance = gate_probabilities.float().mean(1)  # (layers, experts)
     return experts * (load * importance).sum(-1).mean()
+
+
+def energy_loss(logits: torch.Tensor, labels: torch.Tensor, benign: int, margin: float) -> torch.Tensor:
+    """Hinge on the threat energy of benign texts (after Liu et al. 2020, 2010.03759): a scalar.
+
+    The threat energy is the log-sum-exp of the threat logits less the benign logit, which is the
+    log-odds of a threat; on benign texts it shall lie below `-margin`. 0 without benign texts.
+
+    Args:
+        logits: (B, L)
+        labels: (B,)
+        benign: id of the benign label.
+        margin: log-odds that a benign text shall keep from the even ones.
+    """
+    mine = logits.float()[labels == benign]
+    threat = torch.cat((mine[:, :benign], mine[:, benign + 1 :]), dim=-1).logsumexp(-1) - mine[:, benign]
+    return functional.relu(threat + margin).square().sum() / max(1, len(mine))

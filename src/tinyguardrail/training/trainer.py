@@ -2,61 +2,45 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
 from tinyguardrail.errors import UserError
-from tinyguardrail.model.features import FeatureExtractor, Window
+from tinyguardrail.model.features import FeatureExtractor
 from tinyguardrail.model.modeling import GuardForSequenceClassification, GuardOutput
 from tinyguardrail.params import Train
 from tinyguardrail.progress import progress
+from tinyguardrail.training.adversarial import EmbeddingAttack
 from tinyguardrail.training.batches import epoch_batches
 from tinyguardrail.training.checkpoint import Checkpoint
-from tinyguardrail.training.losses import MIDPOINT, balance_loss, focal_loss, ratio_loss, router_loss
-
-LOG_COLUMNS = (
-    "step", "epoch", "loss", "loss_fast", "loss_deep", "loss_router", "loss_ratio", "loss_balance",
-    "learning_rate", "validation_deep_share", "validation_router_mean", "validation_router_std",
-    "validation_macro_f1",
-)  # fmt: skip
-LOG_EVERY = 10
-MIN_SPREAD = 1e-4  # of router logits; below it the router tells no text from another
-PRETRAINED = (
-    "embeddings.words",
-    "embeddings.positions",
-    "embeddings.norm",
-    "trunk",
-    "fast.layers",
-    "deep.layers",
+from tinyguardrail.training.distributed import Workers
+from tinyguardrail.training.examples import Examples, LabelledTexts
+from tinyguardrail.training.log import Log
+from tinyguardrail.training.losses import (
+    balance_loss,
+    energy_loss,
+    focal_loss,
+    ratio_loss,
+    router_loss,
 )
-NEW = ("mixture.gate",)  # parts of pretrained layers that have no pretrained weights
+from tinyguardrail.training.optimizer import build_optimizer, schedule, set_rates
+from tinyguardrail.training.quantization_aware import forward_quantized
+from tinyguardrail.training.sampling import draw_rows
+from tinyguardrail.training.validation import RouterScale, predict, validate
+
+LOG_EVERY = 10  # steps
+CRITERION = "validation_macro_f1"
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory")
+Losses = dict[str, torch.Tensor]
 
 
 class TrainingError(UserError):
     """Training that cannot go on."""
-
-
-@dataclass
-class Examples:
-    """Texts ready for the model: the first window of each, and the label ids (N,)."""
-
-    windows: list[Window]
-    labels: np.ndarray
-
-    @classmethod
-    def of(cls, extractor: FeatureExtractor, texts: Sequence[str], labels: Sequence[int]) -> Examples:
-        first: dict[int, Window] = {}
-        for window in extractor.windows(texts):
-            first.setdefault(window.text, window)
-        return cls([first[index] for index in range(len(texts))], np.asarray(labels, dtype=np.int64))
 
 
 class Trainer:
@@ -68,6 +52,8 @@ class Trainer:
         settings: the `train` section of the parameters.
         seed: of the data order; torch's own generator is seeded by the caller.
         checkpoint: where an interrupted run is kept.
+        workers: the processes that train together.
+        trackers: folder for what `settings.report_to` writes.
     """
 
     def __init__(
@@ -77,74 +63,136 @@ class Trainer:
         settings: Train,
         seed: int,
         checkpoint: Checkpoint,
+        workers: Workers,
+        trackers: Path,
     ):
         self.model = model
         self.extractor = extractor
         self.settings = settings
         self.seed = seed
         self.checkpoint = checkpoint
-        self.optimizer = _optimizer(model, settings)
-        self.log: list[dict[str, Any]] = []
+        self.workers = workers
+        self.trackers = trackers
+        self.wrapped = workers.wrap(model)
+        self.optimizer = build_optimizer(model, settings)
+        self.attack = EmbeddingAttack(
+            model.embeddings, settings.adversarial_epsilon, settings.adversarial_steps
+        )
+        self.autocast = torch.autocast(
+            workers.device.type, torch.bfloat16, enabled=settings.precision == "bf16"
+        )
 
-    def fit(self, train: Examples, validation: Examples) -> str:
+    def fit(self, train: LabelledTexts, validation: LabelledTexts) -> str:
         """Train to the end, resuming where a killed run stopped; returns the log as CSV text.
 
+        With `early_stopping_patience` training ends when that many epochs in a row did not beat the
+        best one. The model is left as it was after the best epoch.
+
         Raises:
-            TrainingError: the loss is not finite; the step is named and the last good state stays.
+            TrainingError: the loss is not finite (the step is named and the last good state stays),
+                or memory ran out.
         """
-        lengths = [len(window.input_ids) for window in train.windows]
-        per_epoch = len(epoch_batches(lengths, self.settings.batch_size, self.seed, 0))
+        rows = min(self.settings.rows_per_epoch or len(train), len(train))
+        per_epoch = -(-rows // self.settings.batch_size)
         total = per_epoch * self.settings.epochs
-        state = self.checkpoint.load(self.model, self.optimizer) or {"step": 0, "log": []}
-        self.log, saved = state["log"], time.monotonic()
+        state = self.checkpoint.load(self.model, self.optimizer) or {"step": 0, "log": [], "best": None}
+        report_to = self.settings.report_to if self.workers.first else ()
+        log = Log(state["log"], report_to, self.trackers, f"seed{self.seed}")
+        held_out = self._held_out(validation)
+        saved, epoch = time.monotonic(), None
         for step in progress(range(state["step"], total), f"train seed {self.seed}"):
-            epoch, position = divmod(step, per_epoch)
-            rows = epoch_batches(lengths, self.settings.batch_size, self.seed, epoch)[position]
-            ends_epoch = position == per_epoch - 1
-            self._step(
-                train, rows, step, total, {"epoch": epoch} if ends_epoch or step % LOG_EVERY == 0 else None
-            )
+            if epoch != step // per_epoch:
+                epoch = step // per_epoch
+                examples, batches = self._epoch(train, epoch)
+            values = {"epoch": epoch, **self._step(examples, batches[step % per_epoch], step, total, epoch)}
+            ends_epoch = (step + 1) % per_epoch == 0
             if ends_epoch:
-                self._end_epoch(validation, last=step == total - 1)
+                values |= self._end_epoch(held_out, state, epoch)
+            if ends_epoch or step % LOG_EVERY == 0:
+                log.write(step, values)
+            if ends_epoch and self._without_gain(state["best"], epoch):
+                break
             if time.monotonic() - saved >= self.settings.checkpoint_seconds and step + 1 < total:
-                self.checkpoint.save(self.model, self.optimizer, {"step": step + 1, "log": self.log})
+                self._save(state | {"step": step + 1, "log": log.rows})
                 saved = time.monotonic()
-        return _as_csv(self.log)
+        self.checkpoint.load_best(self.model)
+        self._set_router_scale(held_out)
+        return log.as_csv()
+
+    # ---- one epoch, one step ------------------------------------------------------------
+
+    def _epoch(self, train: LabelledTexts, epoch: int) -> tuple[Examples, list[np.ndarray]]:
+        rows = draw_rows(train.strata, self.settings.rows_per_epoch, self.seed, epoch)
+        examples = train.examples(self.extractor, rows, [self.seed, epoch])
+        return examples, epoch_batches(examples.lengths, self.settings.batch_size, self.seed, epoch)
 
     def _step(
-        self, train: Examples, rows: np.ndarray, step: int, total: int, log: dict[str, Any] | None
-    ) -> None:
+        self, examples: Examples, rows: np.ndarray, step: int, total: int, epoch: int
+    ) -> dict[str, float]:
         self.model.train()
-        factor = _schedule(step, total, self.settings.warmup_fraction)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["base_lr"] * factor
-        output = self._forward([train.windows[row] for row in rows])
-        losses = self._losses(output, torch.from_numpy(train.labels[rows]))
-        if not torch.isfinite(losses["loss"]):
+        factor = schedule(step, total, self.settings.warmup_fraction)
+        set_rates(self.optimizer, factor)
+        parts = np.array_split(rows, min(self.settings.accumulation_steps, len(rows)))
+        summed: dict[str, float] = {}
+        try:
+            for part in parts:
+                for name, value in self._backward(examples, part, len(part) / len(rows), epoch).items():
+                    summed[name] = summed.get(name, 0.0) + value.item()
+        except (RuntimeError, MemoryError) as error:
+            if isinstance(error, MemoryError) or any(text in str(error) for text in OUT_OF_MEMORY):
+                raise TrainingError(
+                    f"seed {self.seed}: out of memory at step {step}; raise train.accumulation_steps "
+                    f"(now {self.settings.accumulation_steps}) or lower train.batch_size"
+                ) from error
+            raise
+        if not np.isfinite(summed["loss"]):
             raise TrainingError(
-                f"seed {self.seed}: the loss is {losses['loss'].item()} at step {step}; "
+                f"seed {self.seed}: the loss is {summed['loss']} at step {step}; "
                 "lower train.learning_rate or set train.precision to fp32"
             )
-        losses["loss"].backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        if log is not None:
-            values = {name: round(value.item(), 6) for name, value in losses.items()}
-            rate = round(self.settings.learning_rate * factor, 9)
-            self.log.append({"step": step, **log, **values, "learning_rate": rate})
+        return summed | {"learning_rate": self.settings.learning_rate * factor}
 
-    def _forward(self, windows: Sequence[Window]) -> GuardOutput:
-        batch = self.extractor.collate(windows)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.settings.precision == "bf16"):
-            return self.model(*(torch.from_numpy(array) for array in batch))
-
-    def _losses(self, output: GuardOutput, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _backward(self, examples: Examples, rows: np.ndarray, share: float, epoch: int) -> Losses:
+        """Add the gradients of these rows; returns their losses, both times `share`."""
         settings = self.settings
-        fast, deep = (
-            focal_loss(logits, labels, settings.focal_alpha, settings.focal_gamma)
-            for logits in (output.fast_logits, output.deep_logits)
-        )
+        labels = torch.from_numpy(examples.labels[rows]).to(self.workers.device)
+        mine = self.workers.share(rows)
+        batch = self.extractor.collate([examples.windows[row] for row in mine])
+        inputs = [torch.from_numpy(array).to(self.workers.device) for array in batch]
+        forward = self._forward_of(epoch)
+        output = self.workers.gather(forward(self.wrapped, *inputs), len(rows))
+        losses = self._losses(output, labels)
+        (losses["loss"] * share).backward()
+        if _reached(settings.adversarial_epoch, epoch):
+            own_labels = torch.from_numpy(examples.labels[mine]).to(self.workers.device)
+            delta = self.attack.find(lambda: self._classification(forward(self.model, *inputs), own_labels))
+            with self.attack.applied(delta):
+                attacked = self.workers.gather(forward(self.wrapped, *inputs), len(rows))
+            losses["loss_adversarial"] = self._classification(attacked, labels)
+            (losses["loss_adversarial"] * (settings.adversarial_weight * share)).backward()
+        return {name: value.detach() * share for name, value in losses.items()}
+
+    def _forward_of(self, epoch: int) -> Callable[..., GuardOutput]:
+        quantized = _reached(self.settings.quantization_aware_epoch, epoch)
+
+        def forward(model: nn.Module, *inputs: torch.Tensor) -> GuardOutput:
+            with self.autocast:
+                return forward_quantized(model, *inputs) if quantized else model(*inputs)
+
+        return forward
+
+    def _focal(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return focal_loss(logits, labels, self.settings.focal_alpha, self.settings.focal_gamma)
+
+    def _classification(self, output: GuardOutput, labels: torch.Tensor) -> torch.Tensor:
+        return sum(self._focal(logits, labels).mean() for logits in (output.fast_logits, output.deep_logits))
+
+    def _losses(self, output: GuardOutput, labels: torch.Tensor) -> Losses:
+        settings = self.settings
+        fast, deep = (self._focal(logits, labels) for logits in (output.fast_logits, output.deep_logits))
         router_logits = output.router_logits.float()
         parts = {
             "loss_fast": fast.mean(),
@@ -160,76 +208,52 @@ class Trainer:
             + settings.ratio_weight * parts["loss_ratio"]
             + settings.balance_weight * parts["loss_balance"]
         )
+        if settings.energy_weight > 0:
+            benign = self.model.config.label2id["benign"]
+            parts["loss_energy"] = sum(
+                energy_loss(logits, labels, benign, settings.energy_margin)
+                for logits in (output.fast_logits, output.deep_logits)
+            )
+            total = total + settings.energy_weight * parts["loss_energy"]
         return {"loss": total, **parts}
 
-    def _end_epoch(self, validation: Examples, last: bool) -> None:
-        """Log what the epoch reached on validation data; after the last, set the router's scale there."""
-        logits, router_logits = self._predict(validation)
-        offset = float(np.quantile(router_logits, 1 - self.settings.deep_share))
-        spread = float(router_logits.std())
-        scale = spread if spread > MIN_SPREAD else 1.0
-        scores = 1 / (1 + np.exp(-(router_logits - offset) / scale))
-        deep = scores >= MIDPOINT
-        routed = np.where(deep[:, None], logits["deep"], logits["fast"]).argmax(-1)
-        self.log[-1] |= {
-            "validation_deep_share": round(float(deep.mean()), 6),
-            "validation_router_mean": round(float(scores.mean()), 6),
-            "validation_router_std": round(spread, 6),
-            "validation_macro_f1": round(_macro_f1(routed, validation.labels), 6),
-        }
-        if last:
-            self.model.router.offset.fill_(offset)
-            self.model.router.scale.fill_(scale)
+    # ---- the end of an epoch --------------------------------------------------------------
 
-    @torch.no_grad()
-    def _predict(self, examples: Examples) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        self.model.eval()
-        order = np.argsort([len(window.input_ids) for window in examples.windows], kind="stable")
-        logits = {name: np.zeros((len(order), self.model.config.num_labels)) for name in ("fast", "deep")}
-        router_logits = np.zeros(len(order))
-        for start in range(0, len(order), self.settings.batch_size):
-            rows = order[start : start + self.settings.batch_size]
-            output = self._forward([examples.windows[row] for row in rows])
-            logits["fast"][rows] = output.fast_logits.float().numpy()
-            logits["deep"][rows] = output.deep_logits.float().numpy()
-            router_logits[rows] = output.router_logits.float().numpy()
-        return logits, router_logits
+    def _held_out(self, validation: LabelledTexts) -> Examples:
+        """Validation rows, evenly spread, that every epoch is measured on."""
+        rows = np.linspace(0, len(validation) - 1, min(self.settings.validation_rows, len(validation)))
+        return validation.examples(self.extractor, rows.astype(int), [self.seed])
 
+    def _end_epoch(self, held_out: Examples, state: dict, epoch: int) -> dict[str, float]:
+        """Measure the epoch; where it is the best so far, note it in `state` and keep its weights."""
+        fast, deep, router = self._predict(held_out)
+        scale = RouterScale.of(router, self.settings.deep_share)
+        found = validate(fast, deep, scale.scores(router), held_out.labels)
+        if state["best"] is None or found[CRITERION] > state["best"]["value"]:
+            state["best"] = {"epoch": epoch, "value": found[CRITERION]}
+            if self.workers.first:
+                self.checkpoint.save_best(self.model)
+            self.workers.wait()
+        return {**found, "validation_router_std": scale.spread}
 
-def _optimizer(model: nn.Module, settings: Train) -> torch.optim.Optimizer:
-    """AdamW with a higher rate for what starts from scratch, and no decay on vectors."""
-    groups: dict[tuple[float, float], dict[str, Any]] = {}
-    for name, parameter in model.named_parameters():
-        old = name.startswith(PRETRAINED) and not any(part in name for part in NEW)
-        rate = settings.learning_rate if old else settings.head_learning_rate
-        decay = settings.weight_decay if parameter.ndim > 1 else 0.0
-        group = groups.setdefault(
-            (rate, decay), {"params": [], "names": [], "lr": rate, "base_lr": rate, "weight_decay": decay}
-        )
-        group["params"].append(parameter)
-        group["names"].append(name)
-    return torch.optim.AdamW(groups.values(), fused=True)
+    def _predict(self, held_out: Examples) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return predict(self.model, self.extractor, held_out, self.settings.batch_size, self.autocast)
+
+    def _without_gain(self, best: dict, epoch: int) -> bool:
+        patience = self.settings.early_stopping_patience
+        return patience is not None and epoch - best["epoch"] >= patience
+
+    def _set_router_scale(self, held_out: Examples) -> None:
+        router = self._predict(held_out)[2]
+        scale = RouterScale.of(router, self.settings.deep_share)
+        self.model.router.offset.fill_(scale.offset)
+        self.model.router.scale.fill_(scale.scale)
+
+    def _save(self, progress: dict) -> None:
+        if self.workers.first:
+            self.checkpoint.save(self.model, self.optimizer, progress)
+        self.workers.wait()
 
 
-def _schedule(step: int, total: int, warmup_fraction: float) -> float:
-    """Linear warm-up, then linear decay to zero."""
-    warmup = max(1, round(total * warmup_fraction))
-    if step < warmup:
-        return (step + 1) / warmup
-    return max(0.0, (total - step) / max(1, total - warmup))
-
-
-def _macro_f1(predicted: np.ndarray, labels: np.ndarray) -> float:
-    scores = []
-    for label in np.unique(labels):
-        hit = np.sum((predicted == label) & (labels == label))
-        scores.append(2 * hit / (np.sum(predicted == label) + np.sum(labels == label)))
-    return float(np.mean(scores))
-
-
-def _as_csv(log: Sequence[dict[str, Any]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, LOG_COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(log)
-    return buffer.getvalue()
+def _reached(start: int | None, epoch: int) -> bool:
+    return start is not None and epoch >= start

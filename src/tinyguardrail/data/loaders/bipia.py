@@ -12,7 +12,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tinyguardrail.data.contexts import POSITIONS, insert
+from tinyguardrail.data.contexts import POSITIONS, excerpt, insert
 from tinyguardrail.data.download import SourceError
 from tinyguardrail.data.loaders.cleaning import Report
 from tinyguardrail.data.loaders.reading import Row, place_of, read_json, read_rows, record
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PAYLOADS_OF_TASK = {"email": "text", "table": "text", "code": "code"}
 INJECTED_PER_CONTEXT = 2
+TRAINING_CHARACTERS = 450  # of a training context around what is put into it; test contexts stay whole
 CODE_QUESTIONS = (
     "This code fails. What has to change?",
     "Why do I get this error, and how can I fix it?",
@@ -74,11 +75,17 @@ def _rows(
     source: Source, file: SourceFile, context: Context, payloads: Payloads, question_position: str
 ) -> Iterator[Record]:
     family, parent = f"bipia_{context.task}", parent_of(source.name, context.text)
+    whole = file.role == "test"
+
+    def planted(text: str, position: str) -> str:
+        around = context.text if whole else excerpt(context.text, position, TRAINING_CHARACTERS)
+        return insert(around, text, position)
+
     for _ in range(INJECTED_PER_CONTEXT):
-        text = insert(context.text, *payloads.deal())
+        text = planted(*payloads.deal())
         yield record(source, file, text, "direct_injection", family, parent)
     yield record(source, file, context.text, BENIGN, f"{family}_clean", parent)
-    text = insert(context.text, context.question, question_position)
+    text = planted(context.question, question_position)
     yield record(source, file, text, BENIGN, f"{family}_question", parent)
 
 

@@ -26,8 +26,7 @@ def _one_thread():
     torch.set_num_threads(1)
 
 
-@pytest.fixture(scope="session")
-def tiny_tokenizer() -> Tokenizer:
+def make_tokenizer() -> Tokenizer:
     letters = [chr(code) for code in range(97, 123)]
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS, *letters, *(f"##{c}" for c in letters)]
     numbered = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
@@ -35,6 +34,11 @@ def tiny_tokenizer() -> Tokenizer:
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return tokenizer
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer() -> Tokenizer:
+    return make_tokenizer()
 
 
 def make_guard(tokenizer: Tokenizer, **changes) -> GuardForSequenceClassification:

@@ -7,14 +7,15 @@ from pyarrow import parquet
 from tinyguardrail.data.records import read_records
 from tinyguardrail.evaluation.latency import hardware, measure_latency
 from tinyguardrail.files import atomic_file, write_json
-from tinyguardrail.inference.runtime import ALWAYS_DEEP, ALWAYS_FAST, Guard, Scores
+from tinyguardrail.inference.runtime import BranchScores, Guard
 from tinyguardrail.params import Params
 from tinyguardrail.paths import LATENCY, ONNX, SCORES, SPLITS, seed_name
 from tinyguardrail.progress import progress
+from tinyguardrail.spread import spread
 from tinyguardrail.stage import run_seed_stage
 
 KEPT = ("split", "label", "source", "family", "transform", "parent_id", "language")
-CHUNK = 64  # texts between two steps of the progress bar
+CHUNK = 512  # texts whose windows are sorted by length together
 
 
 def main(params: Params, seed: int) -> None:
@@ -23,29 +24,28 @@ def main(params: Params, seed: int) -> None:
     texts = [row.text for row in rows]
     columns: dict[str, object] = {"row": np.arange(len(rows))}
     columns |= {name: [getattr(row, name) for row in rows] for name in KEPT}
-    for branch, threshold in (("fast", ALWAYS_FAST), ("deep", ALWAYS_DEEP)):
-        chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
-        scored = [
-            guard.score(chunk, params.benchmark.batch_size, threshold)
-            for chunk in progress(chunks, f"{branch} branch")
-        ]
-        scores = Scores(*(np.concatenate(field) for field in zip(*scored, strict=True)))
+    chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
+    scored = [
+        guard.score_branches(chunk, params.benchmark.batch_size)
+        for chunk in progress(chunks, "both branches")
+    ]
+    scores = BranchScores(*(np.concatenate(field) for field in zip(*scored, strict=True)))
+    for branch, probabilities in (("fast", scores.fast), ("deep", scores.deep)):
         for index, label in enumerate(guard.labels):
-            columns[f"{branch}_{label}"] = scores.probabilities[:, index].astype(np.float32)
+            columns[f"{branch}_{label}"] = probabilities[:, index].astype(np.float32)
     columns |= {"router_score": scores.router_score.astype(np.float32), "tokens": scores.tokens}
     columns["found_family"] = scores.family
     with atomic_file(SCORES / "guard" / f"{seed_name(seed)}.parquet") as temporary:
         parquet.write_table(pa.table(columns), temporary, compression="zstd")
-    test = [row.text for row in rows if row.split == "test"]
-    places = np.linspace(0, len(test) - 1, min(params.benchmark.latency_rows, len(test))).astype(int)
-    timed = [test[place] for place in places]
-    arms = measure_latency(guard, timed, params.benchmark.latency_warmup)
+    test = [index for index, row in enumerate(rows) if row.split == "test"]
+    timed = spread(test, params.benchmark.latency_rows)
+    arms = measure_latency(guard, [texts[index] for index in timed], params.benchmark.latency_warmup)
     timing = {
         "seed": seed,
         "precision": "int8",
         "threads": params.compute.threads,
         "rows": len(timed),
-        "tokens_p50": float(np.median(scores.tokens[[row.split == "test" for row in rows]][places])),
+        "tokens_p50": float(np.median(scores.tokens[timed])),
         "hardware": hardware(),
         "arms": arms,
     }

@@ -1,31 +1,42 @@
-"""Write one seed's guard as ONNX graphs and compare them with torch."""
-
-import numpy as np
+"""Write one seed's guard as ONNX graphs, compare them with torch, and INT8 with fp32."""
 
 from tinyguardrail.compute import repeatable
 from tinyguardrail.data.records import read_records
 from tinyguardrail.files import atomic_folder, write_json
+from tinyguardrail.inference.agreement import compare_precisions
 from tinyguardrail.inference.export import check_parity, write_graphs
+from tinyguardrail.inference.runtime import Guard
 from tinyguardrail.model.build import load_guard
 from tinyguardrail.params import Params
 from tinyguardrail.paths import EXPORT, GUARD, ONNX, PLAUSIBILITY, QUANTIZED, SPLITS, seed_name
+from tinyguardrail.spread import spread
 from tinyguardrail.stage import run_seed_stage
 
 
 def main(params: Params, seed: int) -> None:
-    repeatable(params.compute.threads)
+    settings, threads = params.export, params.compute.threads
+    repeatable(threads)
     guard, tokenizer = load_guard(GUARD / seed_name(seed))
-    rows = read_records(SPLITS / "validation.parquet")
-    places = np.linspace(0, len(rows) - 1, min(params.export.parity_rows, len(rows))).astype(int)
-    texts = [rows[place].text for place in places]
+    validation, test = (read_records(SPLITS / f"{split}.parquet") for split in ("validation", "test"))
+    texts = [row.text for row in spread(validation, settings.parity_rows)]
     with atomic_folder(ONNX / seed_name(seed)) as folder:
         quantized = QUANTIZED / seed_name(seed) / "int8.safetensors"
-        write_graphs(folder, guard, tokenizer, quantized, PLAUSIBILITY, params.export.opset)
-        precisions = check_parity(
-            folder, guard, tokenizer, texts, params.export.parity_tolerance, params.compute.threads
+        write_graphs(folder, guard, tokenizer, quantized, PLAUSIBILITY, settings.opset)
+        precisions = check_parity(folder, guard, tokenizer, texts, settings.parity_tolerance, threads)
+        fp32, int8 = (Guard.load(folder, precision, threads) for precision in ("fp32", "int8"))
+        agreement = compare_precisions(
+            fp32,
+            int8,
+            spread(validation, settings.agreement_rows),
+            spread(test, settings.agreement_rows),
+            settings.agreement_false_positive_rate,
         )
-    parameters = sum(parameter.numel() for parameter in guard.parameters())
-    report = {"parameters": parameters, "precisions": precisions, "validation_rows": len(texts)}
+    report = {
+        "parameters": sum(parameter.numel() for parameter in guard.parameters()),
+        "precisions": precisions,
+        "validation_rows": len(texts),
+        "int8_against_fp32": agreement,
+    }
     write_json(EXPORT / f"{seed_name(seed)}.json", report)
     print(report)
 

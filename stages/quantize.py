@@ -11,7 +11,7 @@ from tinyguardrail.stage import run_seed_stage
 
 def main(params: Params, seed: int) -> None:
     weights = load_file(GUARD / seed_name(seed) / "model.safetensors")
-    quantized = quantize_weights(weights, params.quantize.per_channel)
+    quantized = quantize_weights(weights, params.quantize.block_size)
     sizes = size_table(weights, quantized)
     with atomic_folder(QUANTIZED / seed_name(seed)) as folder:
         save_file(quantized, folder / "int8.safetensors")

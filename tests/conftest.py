@@ -67,6 +67,7 @@ def make_guard(tokenizer: Tokenizer, **changes) -> GuardForSequenceClassificatio
         for parameter in guard.parameters():  # large weights, so that texts differ and experts are all used
             if parameter.ndim > 1:
                 parameter.normal_(0, 0.5)
+        guard.embeddings.characters.table.weight[0] = 0  # "no character", as in training
     return guard.eval()
 
 
@@ -84,7 +85,7 @@ def tiny_extractor(tiny_tokenizer, tiny_guard):
 def exported(tmp_path_factory, tiny_guard, tiny_tokenizer):
     folder = tmp_path_factory.mktemp("onnx")
     weights = {name: tensor.numpy() for name, tensor in tiny_guard.state_dict().items()}
-    save_file(quantize_weights(weights), folder / "int8.safetensors")
+    save_file(quantize_weights(weights, 24), folder / "int8.safetensors")
     corpus = read_corpus(Path(__file__).parent.parent / "data/corpus")
     Plausibility.fit(record.text for record in corpus).save(folder / "fitted.npz")
     write_graphs(folder, tiny_guard, tiny_tokenizer, folder / "int8.safetensors", folder / "fitted.npz", 18)

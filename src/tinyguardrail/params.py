@@ -140,13 +140,15 @@ class Train(Strict):
 
 
 class Quantize(Strict):
-    per_channel: bool
+    block_size: Count
 
 
 class Export(Strict):
     opset: Annotated[int, Field(ge=18, le=21)]
     parity_rows: Count
     parity_tolerance: Positive
+    agreement_rows: Count
+    agreement_false_positive_rate: OpenFraction
 
 
 class Benchmark(Strict):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyguardrail.data.records import BENIGN, NO_TRANSFORM, Record
-from tinyguardrail.inference.runtime import ALWAYS_DEEP, ALWAYS_FAST, Guard
+from tinyguardrail.inference.runtime import Guard
 from tinyguardrail.progress import progress
 
 UNCHANGED = "none"
@@ -98,10 +98,10 @@ def score_branches(guard: Guard, attempts: Sequence[Attempt], batch_size: int) -
         "text": list(range(len(texts))),
         "variant": [each.variant for each in attempts],
     }
-    for branch, threshold in (("fast", ALWAYS_FAST), ("deep", ALWAYS_DEEP)):
-        scores = guard.score(texts, batch_size, threshold)
+    scores = guard.score_branches(texts, batch_size)
+    for branch, probabilities in (("fast", scores.fast), ("deep", scores.deep)):
         for index, label in enumerate(guard.labels):
-            columns[f"{branch}_{label}"] = scores.probabilities[:, index].tolist()
+            columns[f"{branch}_{label}"] = probabilities[:, index].tolist()
     columns["router_score"] = scores.router_score.tolist()
     columns["deep"] = (scores.router_score >= guard.router_threshold).tolist()
     return columns

@@ -17,7 +17,6 @@ from tinyguardrail.files import write_json
 from tinyguardrail.inference.guard_graph import build_guard_graph
 from tinyguardrail.inference.runtime import (
     ALWAYS_DEEP,
-    ALWAYS_FAST,
     CONFIG_FILE,
     PLAUSIBILITY_FILE,
     TOKENIZER_FILE,
@@ -25,6 +24,7 @@ from tinyguardrail.inference.runtime import (
 )
 from tinyguardrail.inference.runtime import Guard as OnnxGuard
 from tinyguardrail.model.build import feature_extractor
+from tinyguardrail.model.features import Window
 from tinyguardrail.model.modeling import GuardForSequenceClassification
 
 PARITY_BATCH = 8
@@ -70,12 +70,12 @@ def check_parity(
     Raises:
         ParityError: an fp32 logit differs by more than `tolerance`.
     """
-    expected = torch_logits(guard, tokenizer, texts)
+    windows = feature_extractor(tokenizer, guard.config).windows(texts)
+    expected = torch_logits(guard, tokenizer, windows)
     report: dict[str, Any] = {}
     for precision in ("fp32", "int8"):
         path = folder / onnx_file(precision)
-        onnx_guard = OnnxGuard.load(folder, precision, threads)
-        found = onnx_logits(onnx_guard, texts)
+        found = onnx_logits(OnnxGuard.load(folder, precision, threads), windows)
         difference = max(float(np.abs(found[name] - expected[name]).max()) for name in ("fast", "deep"))
         if precision == "fp32" and not difference <= tolerance:
             raise ParityError(f"{path}: logits differ from torch by {difference:.6f}, allowed {tolerance}")
@@ -90,11 +90,10 @@ def check_parity(
 
 @torch.no_grad()
 def torch_logits(
-    guard: GuardForSequenceClassification, tokenizer, texts: Sequence[str]
+    guard: GuardForSequenceClassification, tokenizer, windows: Sequence[Window]
 ) -> dict[str, np.ndarray]:
     """Logits (windows, labels) of both branches and of the routed one, in window order."""
     extractor = feature_extractor(tokenizer, guard.config)
-    windows = extractor.windows(texts)
     outputs = [
         guard(
             *(torch.from_numpy(array) for array in extractor.collate(windows[start : start + PARITY_BATCH]))
@@ -107,8 +106,9 @@ def torch_logits(
     }
 
 
-def onnx_logits(guard: OnnxGuard, texts: Sequence[str]) -> dict[str, np.ndarray]:
-    """The same three from a graph, by moving its threshold."""
-    windows = guard.extractor.windows(texts)
-    thresholds = {"fast": ALWAYS_FAST, "deep": ALWAYS_DEEP, "routed": guard.router_threshold}
-    return {name: guard.run_windows(windows, value, PARITY_BATCH)[0] for name, value in thresholds.items()}
+def onnx_logits(guard: OnnxGuard, windows: Sequence[Window]) -> dict[str, np.ndarray]:
+    """The same three from a graph, from one run of both branches."""
+    both = guard.run_windows(windows, ALWAYS_DEEP, PARITY_BATCH, both_branches=True)
+    deep = both.router_score >= guard.router_threshold
+    routed = np.where(deep[:, None], both.deep_logits, both.fast_logits)
+    return {"fast": both.fast_logits, "deep": both.deep_logits, "routed": routed}

@@ -48,9 +48,12 @@ class GraphBuilder:
         then: Callable[[GraphBuilder], str],
         otherwise: Callable[[GraphBuilder], str],
         element: int,
-        shape: list[int | str],
+        shape: list[int | str | None],
     ) -> str:
-        """An `If`: only the chosen side is computed. Both return the name of one tensor."""
+        """An `If`: only the chosen side is computed. Both return the name of one tensor.
+
+        In `shape`, a name stands for the same size wherever it occurs, and None for any size.
+        """
         graphs = {}
         for key, side in (("then_branch", then), ("else_branch", otherwise)):
             inner = GraphBuilder(f"{key}_{next(self.counter)}", self)

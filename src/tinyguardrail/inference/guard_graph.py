@@ -1,23 +1,29 @@
 """The guard as one ONNX graph, with both decisions inside it.
 
-Written operator by operator rather than traced: the deep branch and each expert stand in
+Written operator by operator rather than traced: both branches and each expert stand in
 an `If`, so that what a text is not routed to is not computed, and the INT8 weights are
 exactly those of the `quantize` stage. Parity with torch is asserted by `export`.
 
-Inputs: input_ids, attention_mask (B, T) int64; char_ids (B, T, C) int64; router_threshold,
-a scalar with a default. Outputs: logits (B, labels), router_score (B,), deep (B,) bool.
+Inputs: input_ids, attention_mask, spelling_ids (B, T) int64, the last into the rows of
+spellings (S, C) int64, the distinct spellings of the batch's tokens; and with defaults
+router_threshold, (B,) or (1,), and the scalar both_branches, which has every text pass the fast
+branch too.
+Outputs: logits (B, labels) of the chosen branch, router_score (B,), deep (B,) bool, and
+fast_logits, deep_logits (B, labels), zeros where a branch was not computed.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
 from tinyguardrail.inference.graph_builder import MICROSOFT, GraphBuilder
-from tinyguardrail.inference.quantize import SCALE_SUFFIX, Arrays
+from tinyguardrail.inference.integer_matmul import integer_matmul
+from tinyguardrail.inference.quantize import SCALE_SUFFIX, Arrays, dequantize_matrix
 
-HIDDEN_SHAPE: list[int | str] = ["rows", "tokens", "width"]
 MASKED = -10000.0
+OUTPUTS = ("logits", "router_score", "deep", "fast_logits", "deep_logits")
+GELU_MINIMUM = -0.17  # a GELU is never below, so its outputs are rounded on a one-sided range
 
 
 def build_guard_graph(weights: Arrays, config: dict, opset: int) -> ModelProto:
@@ -31,29 +37,43 @@ def build_guard_graph(weights: Arrays, config: dict, opset: int) -> ModelProto:
     """
     graph = GraphBuilder("tinyguardrail")
     guard = _GuardGraph(weights, config)
-    graph.constant(np.float32(config["router_threshold"]), name="router_threshold")
+    graph.constant([config["router_threshold"]], np.float32, name="router_threshold")
+    graph.constant(np.bool_(False), name="both_branches")
     hidden = guard.trunk(graph, guard.embeddings(graph))
     score = graph.op("Sigmoid", guard.router(graph, hidden))
     deep = graph.op("GreaterOrEqual", score, "router_threshold")
-    logits = [
-        guard.routed(graph, hidden, rows, side)
-        for rows, side in ((graph.op("Not", deep), guard.fast_branch), (deep, guard.deep_branch))
-    ]
-    for result, name in ((graph.op("Add", *logits), "logits"), (score, "router_score"), (deep, "deep")):
+    fast = graph.op("Or", graph.op("Not", deep), "both_branches")
+    fast_logits = guard.routed(graph, hidden, fast, guard.fast_branch)
+    deep_logits = guard.routed(graph, hidden, deep, guard.deep_branch)
+    chosen = graph.op("Unsqueeze", deep, graph.constant([-1], np.int64))
+    logits = graph.op("Where", chosen, deep_logits, fast_logits)
+    for result, name in zip((logits, score, deep, fast_logits, deep_logits), OUTPUTS, strict=True):
         graph.nodes.append(helper.make_node("Identity", [result], [name]))
-    integers, labels = TensorProto.INT64, len(config["id2label"])
-    inputs = [
+    return graph.model(_inputs(), _outputs(len(config["id2label"])), opset)
+
+
+def _inputs() -> list[ValueInfoProto]:
+    integers = TensorProto.INT64
+    return [
         helper.make_tensor_value_info("input_ids", integers, ["batch", "tokens"]),
         helper.make_tensor_value_info("attention_mask", integers, ["batch", "tokens"]),
-        helper.make_tensor_value_info("char_ids", integers, ["batch", "tokens", config["chars_per_token"]]),
-        helper.make_tensor_value_info("router_threshold", TensorProto.FLOAT, []),
+        helper.make_tensor_value_info("spelling_ids", integers, ["batch", "tokens"]),
+        helper.make_tensor_value_info("spellings", integers, ["spellings", "characters"]),
+        helper.make_tensor_value_info("router_threshold", TensorProto.FLOAT, ["thresholds"]),
+        helper.make_tensor_value_info("both_branches", TensorProto.BOOL, []),
     ]
-    outputs = [
-        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", labels]),
-        helper.make_tensor_value_info("router_score", TensorProto.FLOAT, ["batch"]),
-        helper.make_tensor_value_info("deep", TensorProto.BOOL, ["batch"]),
+
+
+def _outputs(labels: int) -> list[ValueInfoProto]:
+    """As in `OUTPUTS`."""
+    logits, score, deep, fast_logits, deep_logits = OUTPUTS
+    return [
+        helper.make_tensor_value_info(logits, TensorProto.FLOAT, ["batch", labels]),
+        helper.make_tensor_value_info(score, TensorProto.FLOAT, ["batch"]),
+        helper.make_tensor_value_info(deep, TensorProto.BOOL, ["batch"]),
+        helper.make_tensor_value_info(fast_logits, TensorProto.FLOAT, ["batch", labels]),
+        helper.make_tensor_value_info(deep_logits, TensorProto.FLOAT, ["batch", labels]),
     ]
-    return graph.model(inputs, outputs, opset)
 
 
 class _GuardGraph:
@@ -77,10 +97,8 @@ class _GuardGraph:
         return self._norm(g, total, "embeddings.norm")
 
     def _characters(self, g: GraphBuilder) -> str:
-        width = self.config["chars_per_token"]
-        rows = g.op("Reshape", "char_ids", g.constant([-1, width], np.int64))  # (N, C)
-        rows = self._table(g, "embeddings.characters.table.weight", rows)
-        rows = g.op("Transpose", rows, perm=[0, 2, 1])  # (N, E, C)
+        rows = self._table(g, "embeddings.characters.table.weight", "spellings")
+        rows = g.op("Transpose", rows, perm=[0, 2, 1])  # (S, E, C)
         pooled = []
         for index, kernel in enumerate(self.config["char_kernel_sizes"]):
             name = f"embeddings.characters.convolutions.{index}"
@@ -94,14 +112,14 @@ class _GuardGraph:
             )
             convolved = g.op("Relu", convolved)
             pooled.append(g.op("ReduceMax", convolved, g.constant([-1], np.int64), keepdims=0))
-        joined = g.op("Concat", *pooled, axis=-1)
-        vectors = self._linear(g, joined, "embeddings.characters.project")  # (N, D)
-        shape = g.op("Concat", g.op("Shape", "input_ids"), g.constant([self.width], np.int64), axis=0)
-        return g.op("Reshape", vectors, shape)
+        first = g.constant([0], np.int64)
+        joined = g.op("Unsqueeze", g.op("Concat", *pooled, axis=-1), first)  # (1, S, filters)
+        vectors = g.op("Squeeze", self._linear(g, joined, "embeddings.characters.project"), first)  # (S, D)
+        return g.op("Gather", vectors, "spelling_ids", axis=0)  # (B, T, D)
 
     def trunk(self, g: GraphBuilder, hidden: str) -> str:
-        bias = self._attention_bias(g, self._float_mask(g, "attention_mask"))
-        return self._layers(g, hidden, bias, "trunk", self.config["shared_layers"])
+        mask = self._float_mask(g, "attention_mask")
+        return self._layers(g, hidden, mask, "trunk", self.config["shared_layers"])
 
     def router(self, g: GraphBuilder, hidden: str) -> str:
         mask = self._float_mask(g, "attention_mask")
@@ -116,17 +134,16 @@ class _GuardGraph:
         return g.op("Div", centred, g.constant(self.weights["router.scale"]))
 
     def fast_branch(self, g: GraphBuilder, hidden: str, mask: str) -> str:
-        bias = self._attention_bias(g, mask)
-        hidden = self._layers(g, hidden, bias, "fast", self.config["fast_layers"])
+        hidden = self._layers(g, hidden, mask, "fast", self.config["fast_layers"])
         return self._classifier(g, hidden, mask, "fast.classifier")
 
     def deep_branch(self, g: GraphBuilder, hidden: str, mask: str) -> str:
-        bias = self._attention_bias(g, mask)
+        keys = self._key_mask(g, mask)
         for index in range(self.config["deep_layers"]):
             name = f"deep.layers.{index}"
-            hidden = self._attention(g, hidden, bias, f"{name}.attention")
+            hidden = self._attention(g, hidden, keys, f"{name}.attention")
             mixed = self._mixture(g, hidden, mask, f"{name}.mixture")
-            hidden = self._norm(g, g.op("Add", hidden, mixed), f"{name}.norm")
+            hidden = self._residual_norm(g, hidden, mixed, f"{name}.norm")
         return self._classifier(g, hidden, mask, "deep.classifier")
 
     def routed(self, g: GraphBuilder, hidden: str, rows: str, side) -> str:
@@ -153,68 +170,70 @@ class _GuardGraph:
     def width(self) -> int:
         return self.config["hidden_size"]
 
-    def _layers(self, g: GraphBuilder, hidden: str, bias: str, part: str, count: int) -> str:
+    def _layers(self, g: GraphBuilder, hidden: str, mask: str, part: str, count: int) -> str:
+        keys = self._key_mask(g, mask)
         for index in range(count):
             name = f"{part}.layers.{index}"
-            hidden = self._attention(g, hidden, bias, f"{name}.attention")
+            hidden = self._attention(g, hidden, keys, f"{name}.attention")
             mixed = self._feed_forward(g, hidden, f"{name}.feed_forward")
-            hidden = self._norm(g, g.op("Add", hidden, mixed), f"{name}.norm")
+            hidden = self._residual_norm(g, hidden, mixed, f"{name}.norm")
         return hidden
 
-    def _attention(self, g: GraphBuilder, hidden: str, bias: str, name: str) -> str:
-        heads = self.config["num_attention_heads"]
-        size = self.width // heads
+    def _attention(self, g: GraphBuilder, hidden: str, keys: str, name: str) -> str:
         projected = self._linear(g, hidden, f"{name}.qkv")
-        projected = g.op("Reshape", projected, g.constant([0, 0, 3, heads, size], np.int64))
-        parts = g.ops("Split", 3, g.op("Transpose", projected, perm=[2, 0, 3, 1, 4]), axis=0, num_outputs=3)
-        query, key, value = (g.op("Squeeze", part, g.constant([0], np.int64)) for part in parts)
-        query = g.op("Mul", query, g.constant(np.float32(size**-0.5)))
-        scores = g.op("MatMul", query, g.op("Transpose", key, perm=[0, 1, 3, 2]))  # (B, H, T, T)
-        mixed = g.op("MatMul", g.op("Softmax", g.op("Add", scores, bias), axis=-1), value)
-        mixed = g.op("Transpose", mixed, perm=[0, 2, 1, 3])
-        mixed = g.op("Reshape", mixed, g.constant([0, 0, self.width], np.int64))
-        mixed = self._linear(g, mixed, f"{name}.output")
-        return self._norm(g, g.op("Add", hidden, mixed), f"{name}.norm")
+        query, key, value = g.ops("Split", 3, projected, axis=-1, num_outputs=3)  # (B, T, D) each
+        mixed = g.op(
+            "MultiHeadAttention",
+            *(query, key, value, "", keys),
+            domain=MICROSOFT,
+            num_heads=self.config["num_attention_heads"],
+            mask_filter_value=MASKED,
+        )
+        return self._residual_norm(g, hidden, self._linear(g, mixed, f"{name}.output"), f"{name}.norm")
 
     def _feed_forward(self, g: GraphBuilder, hidden: str, name: str) -> str:
-        return self._linear(g, self._gelu(g, self._linear(g, hidden, f"{name}.up")), f"{name}.down")
+        wide = self._gelu(g, self._linear(g, hidden, f"{name}.up"))
+        return self._linear(g, wide, f"{name}.down", minimum=GELU_MINIMUM)
 
     def _mixture(self, g: GraphBuilder, hidden: str, mask: str, name: str) -> str:
-        gate = self._linear(g, self._mean(g, hidden, mask), f"{name}.gate")
-        weights, chosen = g.ops(
-            "TopK",
-            2,
-            g.op("Softmax", gate, axis=-1),
-            g.constant([self.config["num_experts_per_text"]], np.int64),
-            axis=-1,
-        )
-        total = g.op("ReduceSum", weights, g.constant([-1], np.int64), keepdims=1)
-        weights = g.op("Div", weights, total)  # (B, num_experts_per_text)
-        mixed = g.op("Mul", hidden, g.constant(np.float32(0)))
-        for index in range(self.config["num_experts"]):
-            mixed = self._expert(g, hidden, mixed, weights, chosen, index, name)
-        return mixed
+        """The chosen experts' outputs, weighted; an expert that no text chose is not computed."""
+        experts = self.config["num_experts"]
+        shares = self._expert_shares(g, hidden, mask, name)  # (B, experts), 0 = not chosen
+        by_expert = g.op("Transpose", shares, perm=[1, 0])
+        used = g.op("ReduceMax", shares, g.constant([0], np.int64), keepdims=0)
+        used = g.ops("Split", experts, g.op("Cast", used, to=TensorProto.BOOL), axis=0, num_outputs=experts)
+        rows = g.ops("Split", experts, by_expert, axis=0, num_outputs=experts)  # (1, B) each
+        nothing = g.op("Slice", hidden, g.constant([0], np.int64), g.constant([0], np.int64))  # (0, T, D)
+        outputs = [
+            self._expert(g, hidden, used[index], rows[index], nothing, f"{name}.experts.{index}")
+            for index in range(experts)
+        ]
+        chosen = g.op("NonZero", by_expert)  # (2, pairs): experts, texts; in the order of `outputs`
+        pairs = g.op("Transpose", chosen, perm=[1, 0])
+        share = g.op("Unsqueeze", g.op("GatherND", by_expert, pairs), g.constant([1, 2], np.int64))
+        weighted = g.op("Mul", g.op("Concat", *outputs, axis=0), share)  # (pairs, T, D)
+        texts = g.op("Slice", pairs, *(g.constant([n], np.int64) for n in (1, 2, 1)))  # (pairs, 1)
+        zeros = g.op("ConstantOfShape", g.op("Shape", hidden))
+        return g.op("ScatterND", zeros, texts, weighted, reduction="add")
 
-    def _expert(
-        self, g: GraphBuilder, hidden: str, mixed: str, weights: str, chosen: str, index: int, name: str
-    ) -> str:
-        """Add one expert's share to the texts that chose it; not computed when none did."""
-        hits = g.op("Equal", chosen, g.constant(index, np.int64))  # (B, num_experts_per_text)
+    def _expert_shares(self, g: GraphBuilder, hidden: str, mask: str, name: str) -> str:
+        """Renormalised gate probabilities of the chosen experts at their places: (B, experts)."""
+        last, chosen_count = g.constant([-1], np.int64), self.config["num_experts_per_text"]
+        gate = g.op("Softmax", self._linear(g, self._mean(g, hidden, mask), f"{name}.gate"), axis=-1)
+        weights, chosen = g.ops("TopK", 2, gate, g.constant([chosen_count], np.int64), axis=-1)
+        weights = g.op("Div", weights, g.op("ReduceSum", weights, last, keepdims=1))
+        zeros = g.op("ConstantOfShape", g.op("Shape", gate))
+        return g.op("ScatterElements", zeros, chosen, weights, axis=1)
+
+    def _expert(self, g: GraphBuilder, hidden: str, used: str, shares: str, nothing: str, name: str) -> str:
+        """One expert's output for the texts with a share of it, (n, T, D)."""
 
         def compute(inner: GraphBuilder) -> str:
-            last = inner.constant([-1], np.int64)
-            share = inner.op("Mul", weights, inner.op("Cast", hits, to=TensorProto.FLOAT))
-            share = inner.op("ReduceSum", share, last, keepdims=0)  # (B,)
-            indices = inner.op("NonZero", share)
-            flat = inner.op("Squeeze", indices, inner.constant([0], np.int64))
-            share = inner.op("Gather", share, flat, axis=0)
-            share = inner.op("Unsqueeze", share, inner.constant([1, 2], np.int64))
-            output = inner.op("Gather", hidden, flat, axis=0)
-            output = inner.op("Mul", self._feed_forward(inner, output, f"{name}.experts.{index}"), share)
-            rows = inner.op("Transpose", indices, perm=[1, 0])
-            return inner.op("ScatterND", mixed, rows, output, reduction="add")
+            texts = inner.op("NonZero", inner.op("Squeeze", shares, inner.constant([0], np.int64)))
+            texts = inner.op("Squeeze", texts, inner.constant([0], np.int64))
+            return self._feed_forward(inner, inner.op("Gather", hidden, texts, axis=0), name)
 
-        return g.branch(self._any(g, hits), compute, lambda inner: mixed, TensorProto.FLOAT, HIDDEN_SHAPE)
+        return g.branch(used, compute, lambda inner: nothing, TensorProto.FLOAT, [None, None, None])
 
     def _classifier(self, g: GraphBuilder, hidden: str, mask: str, name: str) -> str:
         pooled = g.op("Tanh", self._linear(g, self._mean(g, hidden, mask), f"{name}.dense"))
@@ -222,24 +241,31 @@ class _GuardGraph:
 
     # ---- operators --------------------------------------------------------------------
 
-    def _linear(self, g: GraphBuilder, hidden: str, name: str) -> str:
-        weight = self.weights[f"{name}.weight"].T
-        bias = self.weights.get(f"{name}.bias")
+    def _linear(self, g: GraphBuilder, hidden: str, name: str, minimum: float = -np.inf) -> str:
+        """x W^T + b of x (B, T, inputs), or (B, inputs) where W is fp32; no value of x is below `minimum`."""
+        weight, bias = self.weights[f"{name}.weight"], self.weights.get(f"{name}.bias")
         scale = self.weights.get(f"{name}.weight{SCALE_SUFFIX}")
         if scale is None:
-            product = g.op("MatMul", hidden, g.constant(weight))
-            return product if bias is None else g.op("Add", product, g.constant(bias))
-        inputs = [hidden, g.constant(weight), g.constant(scale), g.constant(np.zeros(len(scale), np.int8))]
-        inputs += [] if bias is None else [g.constant(bias)]
-        return g.op("DynamicQuantizeMatMul", *inputs, domain=MICROSOFT)
+            product = g.op("MatMul", hidden, g.constant(weight.T))
+        elif np.isinf(minimum):
+            product = integer_matmul(g, hidden, weight, scale)
+        else:  # (x - minimum) W^T + (minimum W^T + b)
+            above = g.op("Sub", hidden, g.constant(np.float32(minimum)))
+            product = integer_matmul(g, above, weight, scale, one_sided=True)
+            shift = np.float32(minimum) * dequantize_matrix(weight, scale).sum(1)
+            bias = shift if bias is None else bias + shift
+        return product if bias is None else g.op("Add", product, g.constant(bias))
 
     def _table(self, g: GraphBuilder, name: str, indices: str) -> str:
         rows = g.op("Gather", g.constant(self.weights[name]), indices, axis=0)
         scale = self.weights.get(name + SCALE_SUFFIX)
         if scale is None:
             return rows
-        scales = g.op("Gather", g.constant(scale[:, None]), indices, axis=0)
+        scales = g.op("Gather", g.constant(scale), indices, axis=0)
         return g.op("Mul", g.op("Cast", rows, to=TensorProto.FLOAT), scales)
+
+    def _residual_norm(self, g: GraphBuilder, hidden: str, change: str, name: str) -> str:
+        return self._norm(g, g.op("Add", hidden, change), name)
 
     def _norm(self, g: GraphBuilder, hidden: str, name: str, epsilon: float | None = None) -> str:
         weight, bias = (g.constant(self.weights[f"{name}.{part}"]) for part in ("weight", "bias"))
@@ -255,9 +281,8 @@ class _GuardGraph:
         total = g.op("ReduceSum", g.op("Mul", hidden, weights), tokens, keepdims=0)
         return g.op("Div", total, g.op("ReduceSum", weights, tokens, keepdims=0))
 
-    def _attention_bias(self, g: GraphBuilder, mask: str) -> str:
-        hole = g.op("Mul", self._inverted(g, mask), g.constant(np.float32(MASKED)))
-        return g.op("Unsqueeze", hole, g.constant([1, 2], np.int64))
+    def _key_mask(self, g: GraphBuilder, mask: str) -> str:
+        return g.op("Cast", mask, to=TensorProto.INT32)
 
     def _float_mask(self, g: GraphBuilder, mask: str) -> str:
         return g.op("Cast", mask, to=TensorProto.FLOAT)

@@ -1,4 +1,9 @@
-"""INT8 weights: symmetric, one scale per output channel or table row."""
+"""INT8 weights: symmetric, one scale per output channel and block of inputs, or per table row.
+
+Departure from one scale per output channel: MiniLM's second feed-forward matrices hold a few
+weights thirty standard deviations wide, and one such weight would coarsen a row of 1536. With a
+scale for every `block_size` inputs it coarsens its own block.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +11,22 @@ import numpy as np
 
 SCALE_SUFFIX = ".scale"
 LEVELS = 127  # symmetric: -127..127, so that zero stays zero and signs mirror
+TABLES = ("embeddings.words.", "embeddings.positions.", "embeddings.characters.table.")
+KEPT_FP32 = ("router.", ".mixture.gate.", ".classifier.")  # small, and each decides between few outcomes
 
 Arrays = dict[str, np.ndarray]
 
 
-def quantize_weights(weights: Arrays, per_channel: bool = True) -> Arrays:
-    """Every matrix becomes int8 with its scale beside it; vectors and convolutions stay fp32.
+def quantize_weights(weights: Arrays, block_size: int) -> Arrays:
+    """Every matrix but the deciding ones becomes int8 with its scales beside it.
 
     Args:
         weights: fp32 tensors by name; linear weights are (out, in), tables (rows, width).
-        per_channel: one scale per row of each matrix, or one for the whole matrix.
+        block_size: inputs of a linear layer that share a scale; a table's rows have one each.
 
     Returns:
-        name -> int8 (rows, columns) and name + ".scale" -> fp32 (rows,) for matrices,
-        name -> fp32 for the rest.
+        name -> int8 (rows, columns) and name + ".scale" -> fp32 (rows, blocks) for matrices,
+        name -> fp32 for vectors, convolutions, router, gates and classifiers.
 
     Raises:
         ValueError: a weight is not finite.
@@ -28,24 +35,32 @@ def quantize_weights(weights: Arrays, per_channel: bool = True) -> Arrays:
     for name, weight in weights.items():
         if not np.isfinite(weight).all():
             raise ValueError(f"{name} holds values that are not finite; train again")
-        if weight.ndim == 2:
-            quantized[name], quantized[name + SCALE_SUFFIX] = quantize_matrix(weight, per_channel)
+        if weight.ndim == 2 and not any(part in name for part in KEPT_FP32):
+            size = weight.shape[1] if name.startswith(TABLES) else block_size
+            quantized[name], quantized[name + SCALE_SUFFIX] = quantize_matrix(weight, size)
         else:
             quantized[name] = weight
     return quantized
 
 
-def quantize_matrix(weight: np.ndarray, per_channel: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """(rows, columns) fp32 -> int8 of the same shape, and scales (rows,) fp32."""
-    largest = np.abs(weight).max(axis=1 if per_channel else None, keepdims=True)
-    scale = np.maximum(largest / LEVELS, np.finfo(np.float32).tiny).astype(np.float32)  # never zero
-    levels = np.clip(np.rint(weight / scale), -LEVELS, LEVELS).astype(np.int8)
-    return levels, np.broadcast_to(scale, (len(weight), 1))[:, 0].copy()
+def quantize_matrix(weight: np.ndarray, block_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, columns) fp32 -> int8 of the same shape, and scales (rows, blocks) fp32.
+
+    There are as few blocks as are equally wide and at most `block_size` columns each.
+    """
+    rows, columns = weight.shape
+    blocks = next(n for n in range(1, columns + 1) if columns % n == 0 and columns // n <= block_size)
+    blocked = weight.reshape(rows, blocks, -1)
+    scale = np.abs(blocked).max(axis=2) / LEVELS
+    scale = np.maximum(scale, np.finfo(np.float32).tiny).astype(np.float32)  # never zero
+    levels = np.clip(np.rint(blocked / scale[:, :, None]), -LEVELS, LEVELS)
+    return levels.astype(np.int8).reshape(rows, columns), scale
 
 
 def dequantize_matrix(levels: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Inverse of `quantize_matrix` up to half a scale."""
-    return levels.astype(np.float32) * scale[:, None]
+    blocked = levels.reshape(*scale.shape, -1).astype(np.float32)
+    return (blocked * scale[:, :, None]).reshape(levels.shape)
 
 
 def size_table(weights: Arrays, quantized: Arrays) -> dict[str, float | int]:

@@ -7,27 +7,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
-from tokenizers import Tokenizer
 
 from tinyguardrail.attacks.registry import FAMILIES
 from tinyguardrail.errors import UserError
-from tinyguardrail.files import read_json
 from tinyguardrail.inference.canonicalise import Canonicaliser
+from tinyguardrail.inference.disguised_threats import as_obfuscation, intent_of
 from tinyguardrail.inference.plausibility import Plausibility
 from tinyguardrail.inference.response import Response
+from tinyguardrail.inference.spellings import distinct_spellings
 from tinyguardrail.model.features import FeatureExtractor, Window
+from tinyguardrail.model.model_files import CONFIG_FILE, TOKENIZER_FILE, read_model_files
 
-CONFIG_FILE = "config.json"
-TOKENIZER_FILE = "tokenizer.json"
 PLAUSIBILITY_FILE = "plausibility.npz"
 DISGUISES = ("none", *FAMILIES)  # by their number in a response
 ALWAYS_DEEP, ALWAYS_FAST = 0.0, 2.0  # thresholds below and above every score
+MOST_PADDING = 1.1  # longest window of a batch over its shortest: padding costs as much as text
 LOG_ERRORS_ONLY = 3
 
 
@@ -45,8 +45,39 @@ class Scores(NamedTuple):
     family: np.ndarray  # (N,) of str: the disguise that was undone, "none" without one
 
 
+class BranchScores(NamedTuple):
+    """What each branch says of every text, whichever way it would be routed; N, L as in `Scores`."""
+
+    fast: np.ndarray  # (N, L) probabilities
+    deep: np.ndarray  # (N, L) probabilities
+    router_score: np.ndarray  # (N,)
+    tokens: np.ndarray  # (N,)
+    family: np.ndarray  # (N,) of str
+
+
+class WindowScores(NamedTuple):
+    """Outputs of the graph. W = windows, L = labels."""
+
+    logits: np.ndarray  # (W, L) of the branch that the router chose
+    router_score: np.ndarray  # (W,)
+    deep: np.ndarray  # (W,) bool
+    fast_logits: np.ndarray  # (W, L), zeros where the branch was not computed
+    deep_logits: np.ndarray  # (W, L), likewise
+
+
+class _Views(NamedTuple):
+    """Windows of N texts, of what they hide included."""
+
+    windows: list[Window]  # numbered by text
+    tokens: np.ndarray  # (N,)
+    family: np.ndarray  # (N,) of str
+
+
 class Verdict(NamedTuple):
-    """What the guard says of one text."""
+    """What the guard says of one text.
+
+    `label` is obfuscation for a threat that was hidden; `intent` is what it is after all the same.
+    """
 
     label: str
     threat_probability: float  # 1 - probability of benign
@@ -56,10 +87,17 @@ class Verdict(NamedTuple):
     disguise: str = "none"  # family of attacks that was undone before the text was judged
 
     @property
+    def intent(self) -> str:
+        """benign, direct_injection or jailbreak."""
+        return intent_of(self.label, self.probabilities)
+
+    @property
     def response(self) -> Response:
+        """The 16 bits. Their class is the intent where a family says that it was hidden, and how."""
+        told = self.label if self.disguise == "none" else self.intent
         return Response.of(
             self.blocked,
-            list(self.probabilities).index(self.label),
+            list(self.probabilities).index(told),
             self.threat_probability,
             self.deep,
             DISGUISES.index(self.disguise),
@@ -120,6 +158,7 @@ class Guard:
 
         Raises:
             RuntimeFileError: a file is missing or is not a model.
+            ModelError: the configuration or the tokenizer is of another model.
         """
         folder = Path(folder)
         for name in (onnx_file(precision), CONFIG_FILE, TOKENIZER_FILE, PLAUSIBILITY_FILE):
@@ -127,7 +166,7 @@ class Guard:
                 raise RuntimeFileError(
                     f"{folder / name}: not found; name a folder that the export stage wrote"
                 )
-        config = read_json(folder / CONFIG_FILE)
+        config, tokenizer = read_model_files(folder)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = LOG_ERRORS_ONLY
         if threads is not None:
@@ -139,7 +178,7 @@ class Guard:
         except Exception as error:  # ONNX Runtime raises classes of its own for every damage
             raise RuntimeFileError(f"{folder / onnx_file(precision)}: cannot be opened: {error}") from error
         extractor = FeatureExtractor(
-            Tokenizer.from_file(str(folder / TOKENIZER_FILE)),
+            tokenizer,
             config["max_position_embeddings"],
             config["chars_per_token"],
             config["char_table_size"],
@@ -176,48 +215,133 @@ class Guard:
     ) -> Scores:
         """Probabilities of each text under its route; `router_threshold` overrides the guard's own."""
         threshold = self.router_threshold if router_threshold is None else router_threshold
+        views = self._views(texts)
+        found = self.run_windows(views.windows, threshold, batch_size)
+        owner = _owner(views.windows)
+        deep = np.zeros(len(texts), dtype=bool)
+        np.logical_or.at(deep, owner, found.deep)
+        late = np.flatnonzero(deep[owner] & ~found.deep)
+        if len(late):  # windows that went fast before a longer one of the same text went deep
+            windows = [views.windows[row] for row in late]
+            found.logits[late] = self.run_windows(windows, ALWAYS_DEEP, batch_size).logits
+        return Scores(
+            self._most_threatening(found.logits, owner, views.family),
+            _highest(found.router_score, owner, len(texts)),
+            deep,
+            views.tokens,
+            views.family,
+        )
+
+    def score_branches(self, texts: Sequence[str], batch_size: int = 16) -> BranchScores:
+        """Both branches' probabilities of each text, from one pass of what they share.
+
+        Each branch picks the most threatening window by its own scores, so that either is what
+        `score` gives where all texts take that branch.
+        """
+        views = self._views(texts)
+        found = self.run_windows(views.windows, ALWAYS_DEEP, batch_size, both_branches=True)
+        owner = _owner(views.windows)
+        return BranchScores(
+            self._most_threatening(found.fast_logits, owner, views.family),
+            self._most_threatening(found.deep_logits, owner, views.family),
+            _highest(found.router_score, owner, len(texts)),
+            views.tokens,
+            views.family,
+        )
+
+    def run_windows(
+        self, windows: Sequence[Window], threshold: float, batch_size: int, both_branches: bool = False
+    ) -> WindowScores:
+        """Run the graph on windows, in batches of like length, the shortest first.
+
+        Once a window of a text went deep, its windows in later batches do, whatever their score:
+        the text is judged by the deep branch, and what they would say in the fast one is not needed.
+
+        Args:
+            windows: in any order; results keep it.
+            threshold: router score at or above which a window takes the deep branch.
+            batch_size: windows of one run.
+            both_branches: compute the fast branch of every window too.
+        """
+        count, labels = len(windows), len(self.labels)
+        found = WindowScores(
+            np.zeros((count, labels)),
+            np.zeros(count),
+            np.zeros(count, dtype=bool),
+            np.zeros((count, labels)),
+            np.zeros((count, labels)),
+        )
+        owner = _owner(windows)
+        deep_texts: set[int] = set()
+        for rows in batches_of_like_length([len(window.input_ids) for window in windows], batch_size):
+            thresholds = [ALWAYS_DEEP if owner[row] in deep_texts else threshold for row in rows]
+            feed = self.feed([windows[row] for row in rows], thresholds, both_branches)
+            for field, output in zip(found, self.session.run(None, feed), strict=True):
+                field[rows] = output
+            deep_texts.update(owner[rows][found.deep[rows]])
+        return found
+
+    def feed(
+        self, windows: Sequence[Window], thresholds: Sequence[float], both_branches: bool
+    ) -> dict[str, np.ndarray]:
+        """The graph's inputs for one batch, with a router threshold for each window."""
+        batch = self.extractor.collate(windows)
+        return {
+            "input_ids": batch.input_ids,
+            "attention_mask": batch.attention_mask,
+            **distinct_spellings(batch.char_ids)._asdict(),
+            "router_threshold": np.array(thresholds, dtype=np.float32),
+            "both_branches": np.array(both_branches),
+        }
+
+    def _views(self, texts: Sequence[str]) -> _Views:
         canonical = [self.canonicalise(text) for text in texts]
         views = [(row, view) for row, each in enumerate(canonical) for view in (each.text, each.payload)]
         views = list(dict.fromkeys(views))  # nothing hidden: both are the text
         windows = self.extractor.windows([view for _, view in views])
-        owner = np.array([views[window.text][0] for window in windows], dtype=np.int64)
-        logits, window_score, deep = self.run_windows(windows, threshold, batch_size)
-        text_deep = np.zeros(len(texts), dtype=bool)
-        np.logical_or.at(text_deep, owner, deep)
-        late = np.flatnonzero(text_deep[owner] & ~deep)
-        if len(late):  # fast windows of a text that has a deep one
-            logits[late] = self.run_windows([windows[row] for row in late], ALWAYS_DEEP, batch_size)[0]
-        window_probabilities = softmax(logits / self.temperature)
-        score, tokens = np.zeros(len(texts)), np.zeros(len(texts), dtype=np.int64)
-        np.maximum.at(score, owner, window_score)
-        np.add.at(tokens, owner, [len(window.input_ids) for window in windows])
-        most_benign_first = np.argsort(-window_probabilities[:, 0], kind="stable")
-        probabilities = np.zeros((len(texts), len(self.labels)))
-        probabilities[owner[most_benign_first]] = window_probabilities[
-            most_benign_first
-        ]  # the last one stays
-        family = np.array([each.family for each in canonical], dtype=object)
-        return Scores(probabilities, score, text_deep, tokens, family)
+        windows = [window._replace(text=views[window.text][0]) for window in windows]
+        tokens = np.zeros(len(texts), dtype=np.int64)
+        np.add.at(tokens, _owner(windows), [len(window.input_ids) for window in windows])
+        return _Views(windows, tokens, np.array([each.family for each in canonical], dtype=object))
 
-    def run_windows(
-        self, windows: Sequence[Window], threshold: float, batch_size: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Logits (W, L), router scores (W,) and routes (W,) of windows, in batches of like length."""
-        logits = np.zeros((len(windows), len(self.labels)))
-        score, deep = np.zeros(len(windows)), np.zeros(len(windows), dtype=bool)
-        for rows in self._batches(windows, batch_size):
-            batch = self.extractor.collate([windows[row] for row in rows])
-            feed = {**batch._asdict(), "router_threshold": np.array(threshold, dtype=np.float32)}
-            logits[rows], score[rows], deep[rows] = self.session.run(None, feed)
-        return logits, score, deep
+    def _most_threatening(self, logits: np.ndarray, owner: np.ndarray, family: np.ndarray) -> np.ndarray:
+        """Probabilities (N, L) of each text's least benign window; threats in disguise are obfuscation."""
+        by_window = softmax(logits)
+        most_benign_first = np.argsort(-by_window[:, 0], kind="stable")
+        probabilities = np.zeros((len(family), len(self.labels)))
+        probabilities[owner[most_benign_first]] = by_window[most_benign_first]  # the last one stays
+        return tempered(as_obfuscation(probabilities, family != "none"), self.temperature)
 
-    @staticmethod
-    def _batches(windows: Sequence[Window], batch_size: int) -> Iterable[np.ndarray]:
-        order = np.argsort([len(window.input_ids) for window in windows], kind="stable")
-        return (order[start : start + batch_size] for start in range(0, len(order), batch_size))
+
+def batches_of_like_length(lengths: Sequence[int], batch_size: int) -> Iterator[np.ndarray]:
+    """Indices of at most `batch_size` lengths at a time, ascending, the longest little above the shortest."""
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    for stop in range(1, len(order) + 1):
+        full = stop - start == batch_size
+        if stop == len(order) or full or lengths[order[stop]] > MOST_PADDING * lengths[order[start]]:
+            yield order[start:stop]
+            start = stop
+
+
+def _owner(windows: Sequence[Window]) -> np.ndarray:
+    """(W,) which text each window belongs to."""
+    return np.array([window.text for window in windows], dtype=np.int64)
+
+
+def _highest(scores: np.ndarray, owner: np.ndarray, texts: int) -> np.ndarray:
+    """(texts,) highest of each text's scores (W,), which lie in [0, 1]."""
+    highest = np.zeros(texts)
+    np.maximum.at(highest, owner, scores)
+    return highest
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Over the last axis."""
     powers = np.exp(logits - logits.max(-1, keepdims=True))
     return powers / powers.sum(-1, keepdims=True)
+
+
+def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Softmax of the log-probabilities (N, L) over a temperature."""
+    return softmax(np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)) / temperature)

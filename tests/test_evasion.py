@@ -21,7 +21,7 @@ from tinyguardrail.evaluation.inputs import InputError
 from tinyguardrail.evaluation.routing import decide
 from tinyguardrail.evaluation.scores import load_scores
 from tinyguardrail.evaluation.significance import ParentBootstrap
-from tinyguardrail.inference.runtime import Scores
+from tinyguardrail.inference.runtime import BranchScores, Scores
 from tinyguardrail.params import load_params
 
 ROOT = Path(__file__).parent.parent
@@ -45,6 +45,12 @@ class WordGuard:
         probabilities = np.stack([1 - threat, threat, 0 * threat, 0 * threat], axis=-1)
         none = np.array(["none"] * len(texts), dtype=object)
         return Scores(probabilities, router, router >= threshold, np.ones(len(texts), dtype=int), none)
+
+    def score_branches(self, texts, batch_size=16):
+        same = self.score(texts, batch_size, self.router_threshold)
+        return BranchScores(
+            same.probabilities, same.probabilities, same.router_score, same.tokens, same.family
+        )
 
 
 # ---- the search --------------------------------------------------------------------------

@@ -158,7 +158,29 @@ def write_results(
         _write_var(folder, seed, generator, timings)
         if timings:
             write_json(folder / f"results/latency/guard_{name}.json", _guard_timing(seed, generator))
+    _write_leave_one_out(folder / "data/scores/leave_one_out", np.random.default_rng(7))
     write_json(folder / "results/data_card.json", _data_card(shared))
+
+
+def _write_leave_one_out(folder: Path, generator: np.random.Generator, count: int = 30) -> None:
+    """Scores of the reference and of a guard per family, which raw threats of that family slip past."""
+    families = (*TRANSFORMS, "composition")
+    validation = [("validation", "plain", number % 2 == 0, number) for number in range(120)]
+    test = [("test", name, side == 0, n) for name in families for n in range(count) for side in (0, 1)]
+    rows = [
+        {"row": row, "split": split, "label": "benign" if benign else "obfuscation", "family": family}
+        | {"transform": family, "parent_id": f"{split}-{benign}-{number}"}
+        for row, (split, family, benign, number) in enumerate(validation + test)
+    ]
+    for left_out in ("none", *families):
+        own = [row for row in rows if row["split"] == "validation" or left_out in (row["family"], "none")]
+        table = pa.Table.from_pylist(own)
+        threat = np.array([row["label"] != "benign" for row in own])
+        unseen = np.array([row["family"] == left_out for row in own])
+        for reading, lost in (("canonicalised", 0.3), ("raw", 2.5)):
+            logits = generator.normal(size=len(own)) + threat * (2.5 - lost * unseen)
+            table = table.append_column(f"threat_{reading}", pa.array(1 / (1 + np.exp(-logits))))
+        _write_table(folder / f"{left_out}.parquet", table)
 
 
 def _write_table(path: Path, table: pa.Table) -> None:

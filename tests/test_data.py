@@ -1,5 +1,6 @@
 """Rows keep their schema, parents stay in one split, copies do not cross, controls stand beside attacks."""
 
+import re
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -13,13 +14,25 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from tinyguardrail.attacks.registry import FAMILIES
+from tinyguardrail.data.compositions import DOCUMENTS
 from tinyguardrail.data.docstrings import DocstringError, mine_code, mine_package
+from tinyguardrail.data.documents import sampled_documents
 from tinyguardrail.data.grammar import Grammar
 from tinyguardrail.data.hard_negatives import counterfactual_pairs, nearest_lengths, scarce_lengths
-from tinyguardrail.data.records import Record, RecordError, RecordWriter, read_records, write_records
-from tinyguardrail.data.splits import LeakFilter, SplitError, assign_split, check_counts
+from tinyguardrail.data.records import (
+    Record,
+    RecordError,
+    RecordWriter,
+    parent_of,
+    read_records,
+    write_records,
+)
+from tinyguardrail.data.scenarios import scenario_pairs
+from tinyguardrail.data.slots import fill
+from tinyguardrail.data.splits import LeakFilter, SplitError, assign_split, check_counts, split_of
 from tinyguardrail.data.store import RecordStore
 from tinyguardrail.data.synthesis import synthesize
+from tinyguardrail.data.topics import topic_pairs
 from tinyguardrail.params import Params, load_params
 
 ROOT = Path(__file__).parent.parent
@@ -62,6 +75,9 @@ def settings(**changed) -> Params:
         "technical_documentation": 2,
         "code": 2,
         "borderline": 4,
+        "topics": 8,
+        "scenarios": 8,
+        "documents": 12,
     }
     content["compositions"] |= {"direct_injection": 8, "jailbreak": 8, "english_share": 1.0}
     families = {name: 2 * len(family.transforms) for name, family in FAMILIES.items()}
@@ -243,6 +259,102 @@ def test_counterfactual_pairs_differ_in_their_object_alone():
     assert len({row.text for row in rows[::2]}) == 4000
 
 
+def test_topic_pairs_share_a_topic_and_neither_frames_nor_topics_cross_splits():
+    data = settings().data
+    rows = list(topic_pairs(GRAMMAR, 400, data))
+    assert len(rows) == 800
+    topics = [topic for entry in GRAMMAR.topics for topic in entry.topics]
+    forms = {topic: topic.model_dump().values() for topic in topics}
+    homes, lengths = {}, {"benign": [], "jailbreak": []}
+    for asked, hostile in zip(rows[::2], rows[1::2], strict=True):
+        assert (asked.family, asked.label) == ("borderline_topics", "benign")
+        assert (hostile.family, hostile.label) == ("topic_counterfactual", "jailbreak")
+        split = split_of(asked.parent_id, data)
+        assert split_of(hostile.parent_id, data) == split
+        shared = [
+            topic
+            for topic, words in forms.items()
+            if all(any(word in row.text for word in words) for row in (asked, hostile))
+        ]
+        assert {split_of(parent_of("authored", topic.noun), data) for topic in shared} == {split}
+        for row in (asked, hostile):
+            assert homes.setdefault(row.parent_id, (split, row.label)) == (split, row.label)
+            lengths[row.label].append(len(row.text))
+    assert {split for split, _ in homes.values()} == {"train", "validation", "test"}
+    assert len({row.text for row in rows}) == 800
+    assert np.median(lengths["benign"]) == pytest.approx(np.median(lengths["jailbreak"]), rel=0.1)
+
+
+def test_scenario_twins_differ_in_their_task_alone_and_neither_part_crosses_splits():
+    data = settings().data
+    rows = list(scenario_pairs(GRAMMAR, 400, data))
+    tasks = {
+        label: [task for entry in GRAMMAR.scenario_tasks if entry.label == label for task in entry.tasks]
+        for label in ("benign", "jailbreak")
+    }
+    homes = {}
+    for harmless, hostile in zip(rows[::2], rows[1::2], strict=True):
+        assert (harmless.label, hostile.label) == ("benign", "jailbreak")
+        assert harmless.parent_id == hostile.parent_id
+        split = split_of(harmless.parent_id, data)
+        bare = set()
+        for row in (harmless, hostile):
+            task = max((each for each in tasks[row.label] if each in row.text), key=len)
+            assert homes.setdefault(task, split) == split
+            bare.add(row.text.replace(task, ""))
+            assert 150 <= len(row.text) <= 700
+            assert not {"{", "}"} & set(row.text)
+        assert len(bare) == 1
+    assert len({row.text for row in rows[::2]}) == 400
+    assert set(homes.values()) == {"train", "validation", "test"}
+
+
+def test_documents_are_distinct_whole_and_of_many_kinds():
+    rows = list(sampled_documents(GRAMMAR, 400, seed=3))
+    assert len({row.text for row in rows}) == 400
+    assert {row.label for row in rows} == {"benign"}
+    kinds = Counter(row.family for row in rows)
+    assert kinds.keys() <= set(DOCUMENTS)
+    assert min(kinds[kind] for kind in ("email", "table", "forum_answer", "tool_result", "web_page")) >= 10
+    for row in rows:
+        assert not re.search(r"<<\w|\w>>", row.text), row.text
+    inside = [len(row.text) in range(80, 1500) for row in rows]
+    assert np.mean(inside) > 0.9, "most can carry what compositions plant"
+
+
+def test_planted_tasks_of_a_split_stand_in_documents_of_that_split(raw):
+    params = settings(compositions__direct_injection=400, hard_negatives__documents=200)
+    records, _ = made(raw, params)
+    tasks = {task: entry.code for entry in GRAMMAR.planted_tasks for task in entry.planted_tasks}
+    found = Counter()
+    for record in records:
+        if (record.family, record.transform, record.label) == (
+            "composed_indirect",
+            "none",
+            "direct_injection",
+        ):
+            for task, code in tasks.items():
+                if task in record.text and record.parent_id == parent_of("authored", task):
+                    assert split_of(parent_of("authored", task), params.data) == record.split
+                    found[code] += 1
+    assert min(found[True], found[False]) > 3
+
+
+def test_stamps_of_a_document_rise_within_a_day():
+    stamps = fill(" ".join(["<<stamp>>"] * 9), {}, (0, 2020, 5), Random(1)).split()
+    assert stamps == sorted(stamps)
+    assert len({stamp[:10] for stamp in stamps}) == 1
+
+
+def test_a_name_stays_the_same_within_a_document():
+    values = {"name": ["Ada", "Bo"]}
+    for seed in range(9):
+        text = fill("<<name>> <<name2>> <<name>> <<code:A#>>", values, (0, 2020, 5), Random(seed))
+        first, second, again, code = text.split()
+        assert first == again != second
+        assert re.fullmatch(r"A\d", code)
+
+
 @given(st.lists(st.integers(60, 3900), min_size=1, max_size=60), st.integers(0, 5), st.integers(1, 200))
 def test_scarce_lengths_stand_where_threats_do(threats, seed, wanted):
     lengths = scarce_lengths(np.array(threats), np.zeros(0, int), wanted, Random(seed))
@@ -351,6 +463,9 @@ def test_synthesis_is_a_function_of_its_seed(raw):
         ),
         ("hard_negatives__trigger_words", 900_000, r"hard_negatives\.trigger_words asks for"),
         ("hard_negatives__borderline", 90_000, r"hard_negatives\.borderline asks for"),
+        ("hard_negatives__topics", 90_000, r"hard_negatives\.topics asks for"),
+        ("hard_negatives__scenarios", 90_000, r"hard_negatives\.scenarios asks for"),
+        ("hard_negatives__documents", 90_000, r"hard_negatives\.documents asks for"),
     ],
 )
 def test_asking_for_more_than_there_is_names_the_setting(raw, setting, value, says):

@@ -61,6 +61,50 @@ def test_damage_is_named_by_file_and_entry(tmp_path, old, new, says):
     assert "\n" not in str(caught.value)
 
 
+MORE = """- language: en
+  slots: {character: [Ada], setting: [a ship], twist: [It rains.], city: [Ghent]}
+- {language: en, group: fraud, about: people, topics: [{noun: a, gerund: b, verb: c, people: d}]}
+- {language: en, label: benign, about: any, topic_frames: ["What is the law on {gerund}?"]}
+- {language: en, takes: story, shells: ["You are {character}. {task}"]}
+- {language: en, takes: story, label: benign, tasks: [Sing.]}
+- {language: en, code: false, planted_tasks: [Count to ten.]}
+- language: en
+  family: email
+  layouts: ["<<title>>: <<body>>"]
+  documents: [{title: Hi, body: "See you in <<city>> at <<time>>, room <<n:1-9>>."}]
+- {language: en, family: table, tables: [{title: T, columns: {A: "<<city>>", B: "<<n:1-9>>"}}]}
+"""
+
+
+def test_topics_scenarios_documents_and_planted_tasks_are_read(tmp_path):
+    grammar = read(tmp_path, MORE)
+    assert grammar.topics[0].topics[0].gerund == "b"
+    assert grammar.topic_frames[0].label == "benign"
+    assert (grammar.shells[0].takes, grammar.scenario_tasks[0].tasks) == ("story", ["Sing."])
+    assert grammar.planted_tasks[0].planted_tasks == ["Count to ten."]
+    assert [entry.family for entry in grammar.documents] == ["email", "table"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("people: d}", "doers: d}", r"entry 2: topics\.0\."),
+        ("on {gerund}", "on {victim}", r"entry 3: topic_frames\.0: .*must hold slots of noun"),
+        ("{task}", "{twist}", r"entry 4: shells\.0: .*must hold \{task\} once"),
+        ("tasks: [Sing.]", "tasks: [Sing., Sing.]", "entry 5: tasks: .*all differ"),
+        ("code: false", "code: maybe", "entry 6: code"),
+        (": <<body>>", "", r"entry 7: layouts\.0: .*must hold <<body>> once"),
+        ("in <<city>>", "in <<town>>", "email: nothing fills <<town>>"),
+        ("room <<n:1-9>>", "room <<n:few>>", "email: nothing fills <<n>>"),
+        ('A: "<<city>>"', 'A: "<<town>>"', "table: nothing fills <<town>>"),
+        ("setting: [a ship], ", "", "shells in en lack slots setting"),
+    ],
+)
+def test_damage_in_topics_scenarios_and_documents_is_named(tmp_path, old, new, says):
+    with pytest.raises(CorpusError, match=says):
+        read(tmp_path, MORE.replace(old, new))
+
+
 def test_an_empty_folder_is_an_error(tmp_path):
     with pytest.raises(CorpusError, match=r"no \*\.yaml file"):
         Grammar(tmp_path)
@@ -79,3 +123,12 @@ def test_the_committed_grammar_covers_the_design():
         assert framed[language, "benign"], language
     assert {language for language, label in framed if label == "jailbreak"} >= {"en", "de", "zh", "ar", "hi"}
     assert any(each.kind == "code_question" for each in grammar.request_frames)
+    topics = [topic for entry in grammar.topics for topic in entry.topics]
+    assert len({topic.noun for topic in topics}) == len(topics) >= 100
+    for label in ("benign", "jailbreak"):
+        asks = [ask for each in grammar.topic_frames if each.label == label for ask in each.topic_frames]
+        tasks = [task for each in grammar.scenario_tasks if each.label == label for task in each.tasks]
+        assert len(asks) >= 60
+        assert len(tasks) >= 80
+    assert sum(len(each.shells) for each in grammar.shells) >= 50
+    assert sum(len(each.planted_tasks) for each in grammar.planted_tasks) >= 150

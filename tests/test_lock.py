@@ -18,6 +18,7 @@ UNTRACKED = re.compile(
     r"^(full/)?(data/(raw|splits|scores)|models|\.venv|\.resume|\.dvc)/|(^|/)(__pycache__|\.\w+_cache|[^/]*\.egg-info)/"
 )
 YAML_READER = YAML(typ="safe", pure=True)
+Item = tuple[str, object] | None  # of a matrix: its axis and the value; None for a stage without one
 
 
 def read(name: str) -> dict:
@@ -35,11 +36,14 @@ class Scale:
         self.produced = {
             out["path"]: out["md5"] for stage in self.lock.values() for out in stage.get("outs", [])
         }
-        self.expanded: dict[str, tuple[dict, int | None]] = {}
+        self.expanded: dict[str, tuple[dict, Item]] = {}
         for name, stage in self.stages.items():
-            seeds = self.params["seeds"] if "matrix" in stage else [None]
-            for seed in seeds:  # a matrix gives one stage per seed
-                self.expanded[name if seed is None else f"{name}@{seed}"] = (stage, seed)
+            if "matrix" not in stage:
+                self.expanded[name] = (stage, None)
+                continue
+            [(axis, values)] = stage["matrix"].items()  # one stage per seed or per family
+            for value in self.setting(values[2:-1]) if isinstance(values, str) else values:
+                self.expanded[f"{name}@{value}"] = (stage, (axis, value))
 
     def setting(self, key: str) -> object:
         value = self.params
@@ -47,12 +51,12 @@ class Scale:
             value = value[part]
         return value
 
-    def fill(self, text: str, seed: int | None) -> str:
+    def fill(self, text: str, item: Item) -> str:
         text = re.sub(r"\$\{(?!item)([\w.]+)\}", lambda match: str(self.setting(match[1])), text)
-        return text.replace("${item.seed}", str(seed))
+        return text if item is None else text.replace(f"${{item.{item[0]}}}", str(item[1]))
 
-    def names(self, entries: list, seed: int | None) -> list[str]:
-        return [self.fill(next(iter(entry)) if isinstance(entry, dict) else entry, seed) for entry in entries]
+    def names(self, entries: list, item: Item) -> list[str]:
+        return [self.fill(next(iter(entry)) if isinstance(entry, dict) else entry, item) for entry in entries]
 
     def md5_produced(self, path: str) -> str | None:
         """Hash of what stages write there, by the lock."""
@@ -147,11 +151,11 @@ def test_both_scales_run_the_same_stages_of_the_same_code():
 
 @pytest.mark.parametrize(("scale", "name"), LOCKED)
 def test_a_stage_is_locked_as_it_is_written(scale, name):
-    stage, seed = scale.expanded[name]
+    stage, item = scale.expanded[name]
     locked = scale.lock[name]
-    assert locked["cmd"] == scale.fill(stage["cmd"], seed)
-    assert sorted(dep["path"] for dep in locked["deps"]) == sorted(scale.names(stage["deps"], seed))
-    assert sorted(out["path"] for out in locked["outs"]) == sorted(scale.names(stage["outs"], seed))
+    assert locked["cmd"] == scale.fill(stage["cmd"], item)
+    assert sorted(dep["path"] for dep in locked["deps"]) == sorted(scale.names(stage["deps"], item))
+    assert sorted(out["path"] for out in locked["outs"]) == sorted(scale.names(stage["outs"], item))
 
 
 @pytest.mark.parametrize(("scale", "name"), LOCKED)
@@ -176,9 +180,9 @@ def test_a_stage_ran_on_the_inputs_of_today(scale, name):
 
 @pytest.mark.parametrize(("scale", "name"), LOCKED)
 def test_what_a_stage_left_in_git_is_what_it_wrote(scale, name):
-    stage, seed = scale.expanded[name]
+    stage, item = scale.expanded[name]
     kept = {
-        scale.fill(next(iter(out)), seed)
+        scale.fill(next(iter(out)), item)
         for out in stage["outs"]
         if isinstance(out, dict) and next(iter(out.values())).get("cache") is False
     }

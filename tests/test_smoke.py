@@ -87,6 +87,7 @@ def test_every_promised_result_is_there(clone):
         "results/evasion/seed1.json",
         "results/export/seed1.json",
         "results/var/seed1.json",
+        "results/tables/leave_one_out.csv",
         "results/latency/guard_seed1.json",
         "results/latency/var_seed1.json",
         "paper/numbers.json",

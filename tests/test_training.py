@@ -1,5 +1,7 @@
 """Training repeats to the bit, resumes where it was killed, and stops on a loss that is not a number."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,13 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import make_guard
-from tinyguardrail.params import Train
+from tinyguardrail.params import Train, load_params
+from tinyguardrail.training import sampling
 from tinyguardrail.training.batches import epoch_batches
 from tinyguardrail.training.checkpoint import Checkpoint, fingerprint
 from tinyguardrail.training.distributed import Workers
 from tinyguardrail.training.examples import LabelledTexts
+from tinyguardrail.training.fine_tuning import resume_state
 from tinyguardrail.training.trainer import Trainer, TrainingError
 
+ROOT = Path(__file__).parent.parent
 SETTINGS = Train(
     epochs=3,
     rows_per_epoch=None,
@@ -139,6 +144,26 @@ def test_resume_state_belongs_to_its_settings_and_data(tmp_path):
     assert fingerprint({"epochs": 2}, [data]) != before
     data.write_bytes(b"two")
     assert fingerprint({"epochs": 1}, [data]) != before
+
+
+def test_a_run_is_kept_apart_from_others_of_the_same_name(tmp_path, monkeypatch):
+    params = load_params(ROOT / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/splits").mkdir(parents=True)
+    for name in ("data/splits/train.parquet", "data/splits/validation.parquet", "requirements-numeric.lock"):
+        (tmp_path / name).write_bytes(b"one")
+    longer = params.model_copy(update={"train": params.train.model_copy(update={"epochs": 9})})
+    folders = [
+        resume_state("name", params, 0).folder,
+        resume_state("name", params, 1).folder,
+        resume_state("name", longer, 0).folder,
+        resume_state("name", params, 0, sampling).folder,
+        resume_state("name", params, 0, family="flipattack").folder,
+    ]
+    assert len(set(folders)) == len(folders)
+    assert resume_state("name", params, 0).folder == folders[0]
+    (tmp_path / "data/splits/validation.parquet").write_bytes(b"two")
+    assert resume_state("name", params, 0).folder not in folders
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=200), st.integers(1, 16), st.integers(0, 3))

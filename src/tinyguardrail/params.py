@@ -60,6 +60,9 @@ class HardNegatives(Strict):
     technical_documentation: CountOrZero
     code: CountOrZero
     borderline: CountOrZero
+    topics: CountOrZero
+    scenarios: CountOrZero
+    documents: CountOrZero
 
 
 class Compositions(Strict):
@@ -162,6 +165,13 @@ class Evasion(Strict):
     candidates: Annotated[int, Field(ge=1, le=len(AFFIXES))]
 
 
+class LeaveOneOut(Strict):
+    seed: CountOrZero
+    rows: Count
+    validation_rows: Count
+    test_rows: Count
+
+
 class Router(Strict):
     threshold: Fraction
 
@@ -256,6 +266,7 @@ class Params(Strict):
     export: Export
     benchmark: Benchmark
     evasion: Evasion
+    leave_one_out: LeaveOneOut
     router: Router
     calibration: Calibration
     statistics: Statistics

@@ -15,6 +15,7 @@ RAW = Path("data/raw")
 RAW_REPORT = RAW / "report.json"
 SPLITS = Path("data/splits")
 SCORES = Path("data/scores")
+LEFT_OUT = SCORES / "leave_one_out"
 
 MODELS = Path("models")
 PLAUSIBILITY = MODELS / "plausibility.npz"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tinyguardrail.errors import UserError
 from tinyguardrail.params import Params, load_params
@@ -21,6 +21,16 @@ def run_seed_stage(main: Callable[[Params, int], None], description: str | None)
     parser.add_argument("--seed", type=int, required=True, help="one of `seeds` in params.yaml")
     seed = parser.parse_args().seed
     _run(lambda: main(load_params(), seed))
+
+
+def run_family_stage(
+    main: Callable[[Params, str], None], families: Sequence[str], description: str | None
+) -> None:
+    """Run a stage for the family of attacks given on the command line."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--family", choices=families, required=True, help="what training goes without")
+    family = parser.parse_args().family
+    _run(lambda: main(load_params(), family))
 
 
 def _run(action: Callable[[], None]) -> None:

@@ -1,7 +1,7 @@
 """Threats built from two texts of one split, each beside a benign twin of the same build.
 
-An indirect injection is an injection set into a document, or an ordinary request that has nothing to
-do with it; its twin is the same document with an honest request, in English one about the document
+An indirect injection is an injection set into a document, or an ordinary request or task that has
+nothing to do with it; its twin is the same document with an honest request, in English one about the document
 (the document alone stands in the split already). Training documents are excerpts around what is
 planted, so that a training window holds it. A jailbreak is a disallowed request
 in a jailbreak frame, public or authored, and its twin a harmless request in a benign frame; or both
@@ -10,6 +10,7 @@ stand bare between the same opener and closer.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
 from random import Random
@@ -19,7 +20,7 @@ import numpy as np
 from tinyguardrail.data.contexts import POSITIONS, excerpt, insert
 from tinyguardrail.data.grammar import Grammar
 from tinyguardrail.data.hard_negatives import frames_of
-from tinyguardrail.data.records import BENIGN, Record, parent_of
+from tinyguardrail.data.records import BENIGN, NO_TRANSFORM, Record, parent_of
 from tinyguardrail.data.splits import SplitError, split_of
 from tinyguardrail.data.store import RecordStore
 from tinyguardrail.params import Compositions, Data
@@ -31,6 +32,7 @@ PLACEHOLDER = "[INSERT PROMPT HERE]"
 DOCUMENTS = (
     "email", "web_page", "code_file", "tool_result", "document_with_question", "long_form",
     "paragraph", "sentence", "technical_documentation", "bipia_email_clean", "bipia_table_clean",
+    "table", "forum_answer", "meeting_notes",
 )  # fmt: skip
 PLANTED = ("email", "web_page", "code_file", "tool_result", "document_with_question", "bipia_email",
            "bipia_table", "bipia_code")  # fmt: skip
@@ -39,7 +41,9 @@ DOCUMENT_CHARACTERS = (80, 1500)
 PAYLOAD_CHARACTERS = (10, 400)
 TRAINING_CHARACTERS = 450  # of a training document
 REQUEST_CHARACTERS = (10, 240)
+CODE_DOCUMENTS = ("code_file", "forum_answer")  # what is planted there speaks of code
 UNRELATED_SHARE = 0.4  # of what is planted in English documents: ordinary requests, as in BIPIA
+PLANTED_TASK_SHARE = 0.5  # of those: tasks written to be planted; the rest are benign requests
 TEMPLATE_CHARACTERS = (40, 4000)
 TEMPLATES = ("in_the_wild", "jailbreak_template")
 DRESSED_SHARE = 0.4  # of requests: openers and closers in place of a frame, which keeps them short
@@ -94,7 +98,14 @@ def compositions(
     builds = {
         "direct_injection": (
             _indirect_languages(pools),
-            partial(_indirect, store, pools, _document_requests(grammar, split, data), split == "train"),
+            partial(
+                _indirect,
+                store,
+                pools,
+                _document_requests(grammar, split, data),
+                _planted_tasks(grammar, split, data),
+                split == "train",
+            ),
         ),
         "jailbreak": (_framed_languages(pools, frames), partial(_framed, store, pools, frames, grammar)),
     }
@@ -136,8 +147,24 @@ def _document_requests(grammar: Grammar, split: str, data: Data) -> dict[str, li
     }
 
 
+def _planted_tasks(grammar: Grammar, split: str, data: Data) -> dict[tuple[str, bool], list[str]]:
+    """Tasks to plant by language and whether they are for code; one has a split as a text has."""
+    found: dict[tuple[str, bool], list[str]] = defaultdict(list)
+    for entry in grammar.planted_tasks:
+        for each in entry.planted_tasks:
+            if split_of(parent_of("authored", each), data) == split:
+                found[entry.language, entry.code].append(each)
+    return found
+
+
 def _indirect(
-    store: RecordStore, pools: Pools, about: dict[str, list[str]], short: bool, language: str, rng: Random
+    store: RecordStore,
+    pools: Pools,
+    about: dict[str, list[str]],
+    tasks: dict[tuple[str, bool], list[str]],
+    short: bool,
+    language: str,
+    rng: Random,
 ) -> tuple[Record, Record]:
     """Something planted in a document, and the same document with an honest request at an end."""
     document = store[rng.choice(pools.documents[language])]
@@ -148,6 +175,9 @@ def _indirect(
         asked = rng.choice(about[language])
         if rng.random() < UNRELATED_SHARE:
             payload = request._replace(label="direct_injection")
+            own = tasks[language, document.family in CODE_DOCUMENTS]
+            if own and rng.random() < PLANTED_TASK_SHARE:
+                payload = _task(rng.choice(own), language)
 
     def planted(text: str, position: str) -> str:
         limit = TRAINING_CHARACTERS if short else len(document.text)
@@ -156,6 +186,11 @@ def _indirect(
     threat = planted(payload.text, rng.choice(POSITIONS))
     twin = planted(asked, rng.choice((POSITIONS[0], POSITIONS[-1])))
     return payload._replace(text=threat, family=INDIRECT), document._replace(text=twin, family=INDIRECT)
+
+
+def _task(text: str, language: str) -> Record:
+    parent = parent_of("authored", text)
+    return Record(text, "direct_injection", "authored", INDIRECT, NO_TRANSFORM, parent, language)
 
 
 def _framed_languages(pools: Pools, frames: Frames) -> list[str]:

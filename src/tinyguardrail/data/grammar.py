@@ -1,80 +1,53 @@
-"""Reader of the authored grammar: frames with a slot, what fills them, and words around them.
+"""Reader of the authored grammar: frames with slots, what fills them, and words around them.
 
-Four kinds of entry stand in `data/corpus/grammar/*.yaml`. A counterfactual frame is filled
-with harmless and with hostile objects, so that only the object tells the two apart; a request
-frame takes a whole request, and is itself an attack or not; openers and closers stand around
-any request without hinting at its intent. Beside them stand requests about a document.
+The kinds of entry in `data/corpus/grammar/*.yaml` are those of `entries.py`, each told by a key.
 """
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from tinyguardrail.data.corpus import CorpusError
+from tinyguardrail.data.entries import (
+    Affixes,
+    Counterfactual,
+    DocumentRequests,
+    Documents,
+    Entry,
+    PlantedTasks,
+    RequestFrames,
+    ScenarioTasks,
+    Shells,
+    SlotValues,
+    Tables,
+    TopicFrames,
+    Topics,
+)
+from tinyguardrail.data.slots import unknown_slots
 
-
-def _one_slot(name: str) -> Any:
-    def check(frame: str) -> str:
-        if frame.count(f"{{{name}}}") != 1 or frame.count("{") != 1 or frame.count("}") != 1:
-            raise ValueError(f"must hold {{{name}}} once and no other brace: {frame[:60]!r}")
-        return frame
-
-    return AfterValidator(check)
-
-
-def _all_differ(values: list[str]) -> list[str]:
-    if len(set(values)) != len(values) or not all(value.strip() for value in values):
-        raise ValueError("must be texts that all differ")
-    return values
-
-
-Texts = Annotated[list[str], Field(min_length=1), AfterValidator(_all_differ)]
-
-
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-    language: str
-
-
-class Counterfactual(_Entry):
-    """A frame whose object alone decides between benign and `threat`."""
-
-    kind: str
-    threat: Literal["jailbreak", "direct_injection"]
-    frame: Annotated[str, _one_slot("object")]
-    harmless: Texts
-    hostile: Texts
-
-    def fill(self, value: str) -> str:
-        return self.frame.replace("{object}", value)
-
-
-class RequestFrames(_Entry):
-    """Frames that take a whole request: jailbreaks around a disallowed one, or benign ones."""
-
-    kind: str
-    label: Literal["jailbreak", "benign"]
-    frames: Annotated[list[Annotated[str, _one_slot("request")]], Field(min_length=1)]
-
-
-class Affixes(_Entry):
-    """What may stand before and after any request of a language."""
-
-    openers: Texts
-    closers: Texts
-
-
-class DocumentRequests(_Entry):
-    """What is honestly asked about a document that stands beside the request."""
-
-    requests: Texts
+KINDS: dict[str, type[Entry]] = {
+    "frame": Counterfactual,
+    "frames": RequestFrames,
+    "openers": Affixes,
+    "requests": DocumentRequests,
+    "topics": Topics,
+    "topic_frames": TopicFrames,
+    "shells": Shells,
+    "tasks": ScenarioTasks,
+    "slots": SlotValues,
+    "planted_tasks": PlantedTasks,
+    "documents": Documents,
+    "tables": Tables,
+}
 
 
 class Grammar:
@@ -94,6 +67,17 @@ class Grammar:
         self.document_requests = {
             entry.language: entry.requests for entry in entries if isinstance(entry, DocumentRequests)
         }
+        self.topics = [entry for entry in entries if isinstance(entry, Topics)]
+        self.topic_frames = [entry for entry in entries if isinstance(entry, TopicFrames)]
+        self.shells = [entry for entry in entries if isinstance(entry, Shells)]
+        self.scenario_tasks = [entry for entry in entries if isinstance(entry, ScenarioTasks)]
+        self.planted_tasks = [entry for entry in entries if isinstance(entry, PlantedTasks)]
+        self.documents = [entry for entry in entries if isinstance(entry, Documents | Tables)]
+        self.slots: dict[str, dict[str, list[str]]] = defaultdict(dict)
+        for entry in entries:
+            if isinstance(entry, SlotValues):
+                self.slots[entry.language].update(entry.slots)
+        _check_slots(folder, self)
 
     def dress(self, language: str, dressing: int, rng: Random) -> Callable[[str], str]:
         """A function that puts an opener (1), a closer (2), or both (3 and above) around a text.
@@ -108,7 +92,7 @@ class Grammar:
         return lambda text: " ".join(part for part in (opener, text, closer) if part)
 
 
-def _read(folder: Path) -> Iterator[_Entry]:
+def _read(folder: Path) -> Iterator[Entry]:
     files = sorted(folder.glob("*.yaml"))
     if not files:
         raise CorpusError(f"{folder}: no *.yaml file; check out data/corpus again")
@@ -123,19 +107,28 @@ def _read(folder: Path) -> Iterator[_Entry]:
             yield _parse(f"{path}: entry {number}", entry)
 
 
-def _parse(place: str, entry: Any) -> _Entry:
-    kinds = {
-        "frame": Counterfactual,
-        "frames": RequestFrames,
-        "openers": Affixes,
-        "requests": DocumentRequests,
-    }
-    kind = next((kind for key, kind in kinds.items() if isinstance(entry, dict) and key in entry), None)
+def _parse(place: str, entry: Any) -> Entry:
+    kind = next((kind for key, kind in KINDS.items() if isinstance(entry, dict) and key in entry), None)
     if kind is None:
-        raise CorpusError(f"{place}: expected a mapping with one of the keys {', '.join(kinds)}")
+        raise CorpusError(f"{place}: expected a mapping with one of the keys {', '.join(KINDS)}")
     try:
         return kind.model_validate(entry)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise CorpusError(f"{place}: {key}: {first['msg']}") from None
+
+
+def _check_slots(folder: Path, grammar: Grammar) -> None:
+    for entry in grammar.shells:
+        if missing := {"character", "setting", "twist"} - grammar.slots[entry.language].keys():
+            raise CorpusError(f"{folder}: shells in {entry.language} lack slots {', '.join(sorted(missing))}")
+    for entry in grammar.documents:
+        if isinstance(entry, Documents):
+            texts = [f"{each.title}\n{each.sender}\n{each.body}" for each in entry.documents]
+            texts += [re.sub("<<(title|sender|body)>>", "", layout) for layout in entry.layouts]
+        else:
+            texts = [" ".join(each.columns.values()) for each in entry.tables]
+        for text in texts:
+            if bad := unknown_slots(text, grammar.slots[entry.language]):
+                raise CorpusError(f"{folder}: {entry.family}: nothing fills <<{bad[0]}>> in {text[:60]!r}")

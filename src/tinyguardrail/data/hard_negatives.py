@@ -18,9 +18,10 @@ from random import Random
 import numpy as np
 
 from tinyguardrail.data.docstrings import Docstring
-from tinyguardrail.data.grammar import Counterfactual, Grammar
+from tinyguardrail.data.entries import Counterfactual
+from tinyguardrail.data.grammar import Grammar
 from tinyguardrail.data.records import BENIGN, NO_TRANSFORM, SPLITS, Record, parent_of
-from tinyguardrail.data.splits import SplitError, split_of
+from tinyguardrail.data.splits import check_pool, split_of
 from tinyguardrail.data.trigger_words import has_trigger_word
 from tinyguardrail.params import Data, HardNegatives
 
@@ -53,7 +54,7 @@ def resembling_attacks(
     sentences = round(settings.trigger_words * settings.documentation_share)
     yield from counterfactual_pairs(grammar, settings.trigger_words - sentences, data.split_seed)
     pool = {text: one for one in reversed(docstrings) for text in _sentences(one.text)}
-    _short("trigger_words", sentences, len(pool), ADD_PACKAGES)
+    check_pool("trigger_words", sentences, len(pool), ADD_PACKAGES)
     rng = Random(f"{data.split_seed}:{DOCUMENTATION_SENTENCE}")
     for text in rng.sample(list(pool), sentences):
         yield _mined_row(text, pool[text], DOCUMENTATION_SENTENCE)
@@ -83,11 +84,11 @@ def filling_lengths(
     rng = Random(f"{seed}:passages")
     lengths = iter(scarce_lengths(threats, benign, settings.technical_documentation + settings.code, rng))
     pool = {text: one for one in reversed(docstrings) if (text := _passage(one.text, rng))}
-    _short("technical_documentation", settings.technical_documentation, len(pool), ADD_PACKAGES)
+    check_pool("technical_documentation", settings.technical_documentation, len(pool), ADD_PACKAGES)
     for text in nearest_lengths(list(pool), list(islice(lengths, settings.technical_documentation))):
         yield _mined_row(text, pool[text], TECHNICAL)
     pool = {one.text: one for one in reversed(code) if len(one.text) in PASSAGE_CHARACTERS}
-    _short("code", settings.code, len(pool), ADD_PACKAGES)
+    check_pool("code", settings.code, len(pool), ADD_PACKAGES)
     asking = [each for each in grammar.request_frames if each.kind == CODE_QUESTION]
     questions = [frame for each in asking for frame in each.frames]
     for number, text in enumerate(nearest_lengths(list(pool), list(lengths))):
@@ -146,7 +147,7 @@ def counterfactual_pairs(grammar: Grammar, wanted: int, seed: int) -> Iterator[R
                 made.add(text)
                 yield _counterfactual_row(frame, text, BENIGN)
                 yield _counterfactual_row(frame, dress(frame.fill(hostile)), frame.threat)
-    _short("trigger_words", wanted, len(made))
+    check_pool("trigger_words", wanted, len(made))
 
 
 def _counterfactual_row(frame: Counterfactual, text: str, label: str) -> Record:
@@ -171,7 +172,7 @@ def _borderline(authored: Sequence[Record], grammar: Grammar, wanted: int, data:
             if text != row.text and text not in made:
                 made.add(text)
                 yield row._replace(text=text)
-    _short("borderline", wanted, len(made))
+    check_pool("borderline", wanted, len(made))
 
 
 def frames_of(grammar: Grammar, split: str, data: Data) -> dict[tuple[str, str], list[str]]:
@@ -207,10 +208,3 @@ def _sentences(docstring: str) -> Iterator[str]:
 
 def _shuffled(items: Sequence, rng: Random) -> list:
     return rng.sample(items, len(items))
-
-
-def _short(setting: str, wanted: int, found: int, also: str = "") -> None:
-    if found < wanted:
-        raise SplitError(
-            f"hard_negatives.{setting} asks for {wanted} texts, the pool gives {found}; lower it{also}"
-        )

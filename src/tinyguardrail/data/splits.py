@@ -35,6 +35,27 @@ def split_of(parent_id: str, data: Data) -> str:
     return assign_split(parent_id, data.split_seed, data.validation_fraction, data.test_fraction)
 
 
+def quotas(wanted: int, data: Data) -> dict[str, int]:
+    """How many of `wanted` rows each split gets; those of training come last."""
+    held_out = {
+        "validation": round(wanted * data.validation_fraction),
+        "test": round(wanted * data.test_fraction),
+    }
+    return {**held_out, "train": wanted - sum(held_out.values())}
+
+
+def check_pool(setting: str, wanted: int, found: int, also: str = "") -> None:
+    """A pool of hard negatives must give what a setting asks for.
+
+    Raises:
+        SplitError: it gives fewer; the setting is named, and `also` goes on from there.
+    """
+    if found < wanted:
+        raise SplitError(
+            f"hard_negatives.{setting} asks for {wanted} texts, the pool gives {found}; lower it{also}"
+        )
+
+
 class LeakFilter:
     """Decides which rows of a store may stay; splits must be passed in order of precedence.
 

@@ -19,12 +19,15 @@ from tinyguardrail.data.card import DataCard
 from tinyguardrail.data.compositions import compositions
 from tinyguardrail.data.disguises import disguised
 from tinyguardrail.data.docstrings import Docstring
+from tinyguardrail.data.documents import sampled_documents
 from tinyguardrail.data.grammar import Grammar
 from tinyguardrail.data.hard_negatives import filling_lengths, resembling_attacks
 from tinyguardrail.data.records import BENIGN, Record, RecordWriter, iter_records
 from tinyguardrail.data.registry import find_source
+from tinyguardrail.data.scenarios import scenario_pairs
 from tinyguardrail.data.splits import PRECEDENCE, LeakFilter, SplitError, check_counts, split_of
 from tinyguardrail.data.store import RecordStore
+from tinyguardrail.data.topics import topic_pairs
 from tinyguardrail.params import Params
 
 
@@ -114,6 +117,9 @@ def _gather(store: RecordStore, raw: Path, grammar: Grammar, params: Params, car
     settings = params.hard_negatives
     docstrings, code = (_passages(raw, name, data.sources) for name in ("docstrings", "code"))
     put(resembling_attacks(authored, docstrings, grammar, settings, data))
+    put(topic_pairs(grammar, settings.topics, data))
+    put(scenario_pairs(grammar, settings.scenarios, data))
+    put(sampled_documents(grammar, settings.documents, data.split_seed))
     lengths = np.delete(store.lengths(), fixed)
     benign = np.delete(store.where(label=BENIGN), fixed)
     seed = data.split_seed

@@ -23,6 +23,7 @@ from tinyguardrail.evaluation.guard import (
     macro_recall,
 )
 from tinyguardrail.evaluation.inputs import read_training
+from tinyguardrail.evaluation.leave_one_out import evaluate_leave_one_out
 from tinyguardrail.evaluation.router_comparison import compare_choices
 from tinyguardrail.evaluation.router_distribution import distribution
 from tinyguardrail.evaluation.routing import ALWAYS_DEEP, ALWAYS_FAST, Decisions, collapsed_seeds, decide
@@ -91,6 +92,7 @@ def evaluate(params: Params) -> Results:
     equal_share, tested_choices = compare_choices(scores, routed, target, bootstrap, statistics)
     for system, tests in equal_share.items():
         systems.setdefault(system, {}).update(tests)
+    systems["leave_one_out"] = evaluate_leave_one_out(params)
     latency, hardware = evaluate_latency(params.seeds)
     if latency:
         systems["guard"]["latency"] = latency

@@ -9,6 +9,7 @@ from tinyguardrail.evaluation.evaluate import Results
 from tinyguardrail.evaluation.summary import Summary, rounded
 from tinyguardrail.params import Params
 from tinyguardrail.reporting.bars import judged
+from tinyguardrail.reporting.left_out_table import families_that_changed
 from tinyguardrail.reporting.table import Table
 from tinyguardrail.reporting.targets import TARGETS, judge, look_up
 from tinyguardrail.reporting.text import BANNERS, MISSING, interval, kind_of, number
@@ -96,6 +97,7 @@ def numbers(
         "var": {"preset": results.var["preset"], "corpus": results.var["corpus"]},
         "bars": judged(results),
         "evasion": _evasion(results.systems["guard"]["evasion"]),
+        "leave_one_out": families_that_changed(results),
         "targets": {target.name: judge(target, results) for target in TARGETS},
         "values": dict(sorted(values.items())),
         "tables": {
@@ -117,6 +119,8 @@ def _measured(results: Results) -> dict[str, Any]:
             for metric, summary in found.items():
                 name = f"var.{metric}" if system == "var" else f"{system}.{test}.{metric}"
                 values[name] = _value(summary.mean, kind_of(metric), summary.interval)
+                if "p_holm" in summary.extra:
+                    values[f"{name}.p"] = _p_value(summary.extra["p_holm"])
     change = look_up(results, ("var", "*", "perplexity_change"))
     values["var.perplexity_change_over_sequences"] = _value(
         change.mean, "percent_change", change.extra["ci95_sequences"]
@@ -131,9 +135,13 @@ def _tests(results: Results) -> dict[str, Any]:
         name = f"test.{each['method']}.{each['metric']}.{each['b']}"
         values[f"{name}.difference"] = _value(each["difference"], "points")
         if each["p"] is not None:
-            p = _value(each["p_holm"], "p_value")
-            values[f"{name}.p"] = p | {"text": f"p {p['text'] if p['text'][0] == '<' else '= ' + p['text']}"}
+            values[f"{name}.p"] = _p_value(each["p_holm"])
     return values
+
+
+def _p_value(p: float) -> dict[str, Any]:
+    value = _value(p, "p_value")
+    return value | {"text": f"p {value['text'] if value['text'][0] == '<' else '= ' + value['text']}"}
 
 
 def _evasion(found: dict[str, Summary]) -> dict[str, str]:
@@ -155,6 +163,7 @@ def _settings(params: Params) -> dict[str, Any]:
         "params.num_experts": _value(params.model.num_experts, "count"),
         "params.num_experts_per_text": _value(params.model.num_experts_per_text, "count"),
         "params.deep_share": _value(params.train.deep_share, "percent"),
+        "params.leave_one_out_rows": _value(params.leave_one_out.rows, "count"),
         "params.alpha": _value(params.statistics.alpha, "setting"),
         "params.bootstrap_samples": _value(params.statistics.bootstrap_samples, "count"),
     }

@@ -15,6 +15,7 @@ from tinyguardrail.evaluation.summary import Summary, rounded
 from tinyguardrail.files import write_text
 from tinyguardrail.reporting.bars import bars_table
 from tinyguardrail.reporting.data_tables import data_tables
+from tinyguardrail.reporting.left_out_table import left_out_table
 from tinyguardrail.reporting.public import public_table
 from tinyguardrail.reporting.router_tables import router_tables
 from tinyguardrail.reporting.table import Table
@@ -38,6 +39,7 @@ def build_tables(results: Results, data_card: dict[str, Any]) -> list[Table]:
         _targets(results),
         _attacks(results),
         _disguises(results),
+        left_out_table(results),
         bars_table(results),
         public_table(results),
         _arms(results),

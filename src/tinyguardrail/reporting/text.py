@@ -138,6 +138,7 @@ _KINDS = (
     ("max_abs_difference", "small"),
     ("parameters", "millions"),
     ("recall_change", "points"),
+    ("rate_change", "points"),
     ("queries", "count"),
     ("perplexity_change", "percent_change"),
     ("perplexity_baseline", "perplexity"),

@@ -53,6 +53,7 @@ from tinyguardrail.training.trainer import Trainer
 
 ROOT = Path(__file__).parent.parent
 TEXTS, TOKENS, LABELS = 64, 48, 4
+BLOCK_SIZE = 384  # of INT8 weights; no step here rounds them
 BATCHES = 8  # different ones, gone through again and again
 GEMM = (6144, 384, 1536)
 GEMM_REPEATS = 20
@@ -100,7 +101,8 @@ def guard_step(
     settings = params.train.model_copy(update=changes)
     extractor = feature_extractor(tokenizer, guard.config, TOKENS)
     alone = Workers(0, 1, torch.device("cpu"))
-    trainer = Trainer(guard, extractor, settings, 0, Checkpoint(scratch / "resume"), alone, scratch)
+    resume = Checkpoint(scratch / "resume")
+    trainer = Trainer(guard, extractor, settings, 0, resume, alone, scratch, BLOCK_SIZE)
 
     def step(number: int) -> object:
         rows = np.arange(TEXTS) + number % BATCHES * TEXTS

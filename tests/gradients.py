@@ -23,7 +23,7 @@ with workers() as team:
     guard = make_guard(tokenizer, dropout=0.0)
     extractor = feature_extractor(tokenizer, guard.config)
     checkpoint = Checkpoint(Path("unused"))
-    trainer = Trainer(guard, extractor, SETTINGS, 0, checkpoint, team, Path("unused"))
+    trainer = Trainer(guard, extractor, SETTINGS, 0, checkpoint, team, Path("unused"), 32)
     texts = LabelledTexts(TEXTS, np.array(LABELS), [""] * len(TEXTS), benign=0)
     guard.train()
     trainer._backward(texts.examples(extractor, range(len(TEXTS)), [0]), rows, 1.0, 0)

@@ -64,7 +64,7 @@ def trainer(tokenizer, extractor, folder, **changes):
     guard = make_guard(tokenizer, dropout=0.1)
     torch.manual_seed(5)
     settings, alone = SETTINGS.model_copy(update=changes), Workers(0, 1, torch.device("cpu"))
-    return Trainer(guard, extractor, settings, 0, Checkpoint(folder), alone, folder / "runs")
+    return Trainer(guard, extractor, settings, 0, Checkpoint(folder), alone, folder / "runs", 32)
 
 
 @pytest.fixture

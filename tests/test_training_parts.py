@@ -12,10 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
+from torch.func import functional_call
 
 from conftest import make_guard
 from tinyguardrail.data.records import Record
-from tinyguardrail.inference.quantize import dequantize_matrix, quantize_matrix
+from tinyguardrail.inference.quantize import (
+    SCALE_SUFFIX,
+    dequantize_matrix,
+    quantize_matrix,
+    quantize_weights,
+)
 from tinyguardrail.training.adversarial import EmbeddingAttack
 from tinyguardrail.training.examples import LabelError, LabelledTexts
 from tinyguardrail.training.log import Log, TrackerError
@@ -122,13 +128,25 @@ def test_the_attack_raises_the_loss_of_a_real_guard(tiny_guard, tiny_extractor):
 
 
 def test_training_rounds_weights_as_the_quantize_stage_does():
-    weight = torch.randn(7, 11)
-    expected = dequantize_matrix(*quantize_matrix(weight.numpy()))
+    weight = torch.randn(7, 12)
+    expected = dequantize_matrix(*quantize_matrix(weight.numpy(), 4))
     weight.requires_grad_()
-    rounded = fake_quantize(weight)
+    rounded = fake_quantize(weight, 4)
     np.testing.assert_allclose(rounded.detach().numpy(), expected, atol=1e-6)
     (rounded * 3).sum().backward()
     assert (weight.grad == 3).all()  # straight through
+
+
+def dequantized(weights: dict[str, torch.Tensor], block_size: int) -> dict[str, np.ndarray]:
+    """What the exported INT8 weights stand for."""
+    stored = quantize_weights({name: value.numpy() for name, value in weights.items()}, block_size)
+    return {
+        name: dequantize_matrix(value, stored[name + SCALE_SUFFIX])
+        if name + SCALE_SUFFIX in stored
+        else value
+        for name, value in stored.items()
+        if not name.endswith(SCALE_SUFFIX)
+    }
 
 
 def test_a_rounded_forward_pass_leaves_the_weights_and_sends_gradients_to_them(
@@ -137,8 +155,10 @@ def test_a_rounded_forward_pass_leaves_the_weights_and_sends_gradients_to_them(
     guard = make_guard(tiny_tokenizer)
     before = {name: value.clone() for name, value in guard.state_dict().items()}
     batch = [torch.from_numpy(a) for a in tiny_extractor.collate(tiny_extractor.windows(["hello cat"]))]
-    rounded = forward_quantized(guard, *batch)
+    rounded = forward_quantized(guard, 16, *batch)
     assert not torch.equal(rounded.fast_logits, guard(*batch).fast_logits)
+    exact = {name: torch.from_numpy(value) for name, value in dequantized(before, 16).items()}
+    torch.testing.assert_close(functional_call(guard, exact, tuple(batch)).fast_logits, rounded.fast_logits)
     rounded.fast_logits.sum().backward()
     assert all(torch.equal(before[name], value) for name, value in guard.state_dict().items())
     assert guard.fast.layers[0].feed_forward.up.weight.grad.abs().sum() > 0

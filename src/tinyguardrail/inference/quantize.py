@@ -7,6 +7,8 @@ scale for every `block_size` inputs it coarsens its own block.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 SCALE_SUFFIX = ".scale"
@@ -35,12 +37,29 @@ def quantize_weights(weights: Arrays, block_size: int) -> Arrays:
     for name, weight in weights.items():
         if not np.isfinite(weight).all():
             raise ValueError(f"{name} holds values that are not finite; train again")
-        if weight.ndim == 2 and not any(part in name for part in KEPT_FP32):
-            size = weight.shape[1] if name.startswith(TABLES) else block_size
-            quantized[name], quantized[name + SCALE_SUFFIX] = quantize_matrix(weight, size)
-        else:
+        size = block_columns(name, weight.shape, block_size)
+        if size is None:
             quantized[name] = weight
+        else:
+            quantized[name], quantized[name + SCALE_SUFFIX] = quantize_matrix(weight, size)
     return quantized
+
+
+def block_columns(name: str, shape: Sequence[int], block_size: int) -> int | None:
+    """Columns of a tensor that share a scale: as many as divide it equally and are at most `block_size`.
+
+    A table's rows have one scale each. None for what stays fp32.
+    """
+    if len(shape) != 2 or any(part in name for part in KEPT_FP32):
+        return None
+    columns = shape[1]
+    return columns if name.startswith(TABLES) else _equal_blocks(columns, block_size)
+
+
+def _equal_blocks(columns: int, block_size: int) -> int:
+    return next(
+        columns // n for n in range(1, columns + 1) if columns % n == 0 and columns // n <= block_size
+    )
 
 
 def quantize_matrix(weight: np.ndarray, block_size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -49,8 +68,7 @@ def quantize_matrix(weight: np.ndarray, block_size: int) -> tuple[np.ndarray, np
     There are as few blocks as are equally wide and at most `block_size` columns each.
     """
     rows, columns = weight.shape
-    blocks = next(n for n in range(1, columns + 1) if columns % n == 0 and columns // n <= block_size)
-    blocked = weight.reshape(rows, blocks, -1)
+    blocked = weight.reshape(rows, -1, _equal_blocks(columns, block_size))
     scale = np.abs(blocked).max(axis=2) / LEVELS
     scale = np.maximum(scale, np.finfo(np.float32).tiny).astype(np.float32)  # never zero
     levels = np.clip(np.rint(blocked / scale[:, :, None]), -LEVELS, LEVELS)

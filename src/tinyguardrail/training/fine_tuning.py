@@ -40,8 +40,9 @@ def fine_tune(
     train, validation = (
         LabelledTexts.of(rows[split], guard.config.label2id) for split in ("train", "validation")
     )
-    log = Trainer(guard, extractor, params.train, seed, checkpoint, team, TRACKERS).fit(train, validation)
-    return guard, tokenizer, log
+    block_size = params.quantize.block_size
+    trainer = Trainer(guard, extractor, params.train, seed, checkpoint, team, TRACKERS, block_size)
+    return guard, tokenizer, trainer.fit(train, validation)
 
 
 def resume_state(name: str, params: Params, seed: int, *modules: ModuleType, **choices: Any) -> Checkpoint:
@@ -53,7 +54,9 @@ def resume_state(name: str, params: Params, seed: int, *modules: ModuleType, **c
         modules: code that chooses the rows, beside the packages `model` and `training`.
         choices: settings of the caller's own, as JSON.
     """
-    settings = {part: getattr(params, part).model_dump() for part in ("compute", "model", "train")}
+    settings = {
+        part: getattr(params, part).model_dump() for part in ("compute", "model", "train", "quantize")
+    }
     code = [path for package in (model, training) for path in Path(package.__file__).parent.glob("*.py")]
     code += [Path(module.__file__) for module in modules]
     data = [SPLITS / "train.parquet", SPLITS / "validation.parquet"]

@@ -1,7 +1,7 @@
 """Quantization-aware training: the forward pass sees the INT8 weights, the gradient goes to the fp32 ones.
 
-The rounding is the one of `inference/quantize.py` (symmetric, one scale per row), passed straight
-through in the backward step (Jacob et al. 2017, 1712.05877).
+The rounding is the one of `inference/quantize.py`, passed straight through in the backward step
+(Jacob et al. 2017, 1712.05877).
 """
 
 from __future__ import annotations
@@ -12,21 +12,27 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-LEVELS = 127
+from tinyguardrail.inference.quantize import LEVELS, block_columns
+
 TINY = torch.finfo(torch.float32).tiny
+WRAPPER = "module."  # before the names of a model whose gradients are shared between processes
 
 
-def fake_quantize(weight: torch.Tensor) -> torch.Tensor:
-    """A matrix (rows, columns) rounded to its INT8 levels, with the gradient of the identity."""
+def fake_quantize(weight: torch.Tensor, columns: int) -> torch.Tensor:
+    """A matrix rounded to its INT8 levels, `columns` to a scale, with the gradient of the identity."""
     with torch.no_grad():
-        scale = (weight.abs().amax(1, keepdim=True) / LEVELS).clamp_min(TINY)
-        change = (weight / scale).round_().clamp_(-LEVELS, LEVELS).mul_(scale).sub_(weight)
+        blocked = weight.reshape(-1, columns)
+        scale = (blocked.abs().amax(1, keepdim=True) / LEVELS).clamp_min(TINY)
+        rounded = (blocked / scale).round_().clamp_(-LEVELS, LEVELS).mul_(scale)
+        change = rounded.view_as(weight).sub_(weight)
     return weight + change
 
 
-def forward_quantized(model: nn.Module, *inputs: torch.Tensor) -> Any:
-    """The model's output with every matrix rounded."""
-    rounded = {
-        name: fake_quantize(parameter) for name, parameter in model.named_parameters() if parameter.ndim == 2
-    }
+def forward_quantized(model: nn.Module, block_size: int, *inputs: torch.Tensor) -> Any:
+    """The model's output with the weights that the `quantize` stage rounds."""
+    rounded = {}
+    for name, parameter in model.named_parameters():
+        columns = block_columns(name.removeprefix(WRAPPER), parameter.shape, block_size)
+        if columns is not None:
+            rounded[name] = fake_quantize(parameter, columns)
     return functional_call(model, rounded, inputs)

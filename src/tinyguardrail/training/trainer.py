@@ -54,6 +54,7 @@ class Trainer:
         checkpoint: where an interrupted run is kept.
         workers: the processes that train together.
         trackers: folder for what `settings.report_to` writes.
+        block_size: of the INT8 weights, for the quantization-aware epochs.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Trainer:
         checkpoint: Checkpoint,
         workers: Workers,
         trackers: Path,
+        block_size: int,
     ):
         self.model = model
         self.extractor = extractor
@@ -73,6 +75,7 @@ class Trainer:
         self.checkpoint = checkpoint
         self.workers = workers
         self.trackers = trackers
+        self.block_size = block_size
         self.wrapped = workers.wrap(model)
         self.optimizer = build_optimizer(model, settings)
         self.attack = EmbeddingAttack(
@@ -180,7 +183,7 @@ class Trainer:
 
         def forward(model: nn.Module, *inputs: torch.Tensor) -> GuardOutput:
             with self.autocast:
-                return forward_quantized(model, *inputs) if quantized else model(*inputs)
+                return forward_quantized(model, self.block_size, *inputs) if quantized else model(*inputs)
 
         return forward
 

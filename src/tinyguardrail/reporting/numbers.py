@@ -151,6 +151,11 @@ def _evasion(found: dict[str, Summary]) -> dict[str, str]:
     return {"texts": number(found["recall_before"].n, "count"), "route_cost": side}
 
 
+def _from_epoch(index: int | None) -> int:
+    """An epoch as people count them, 0 for never."""
+    return 0 if index is None else index + 1
+
+
 def _settings(params: Params) -> dict[str, Any]:
     return {
         "params.seeds": _value(len(params.seeds), "count"),
@@ -162,6 +167,10 @@ def _settings(params: Params) -> dict[str, Any]:
         "params.deep_layers": _value(params.model.deep_layers, "count"),
         "params.num_experts": _value(params.model.num_experts, "count"),
         "params.num_experts_per_text": _value(params.model.num_experts_per_text, "count"),
+        "params.epochs": _value(params.train.epochs, "count"),
+        "params.rows_per_epoch": _value(params.train.rows_per_epoch or 0, "count"),
+        "params.adversarial_from": _value(_from_epoch(params.train.adversarial_epoch), "count"),
+        "params.quantized_from": _value(_from_epoch(params.train.quantization_aware_epoch), "count"),
         "params.deep_share": _value(params.train.deep_share, "percent"),
         "params.leave_one_out_rows": _value(params.leave_one_out.rows, "count"),
         "params.alpha": _value(params.statistics.alpha, "setting"),

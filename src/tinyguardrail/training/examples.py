@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyguardrail.data.records import BENIGN, NO_TRANSFORM, Record
+from tinyguardrail.data.records import BENIGN, Record
 from tinyguardrail.errors import UserError
 from tinyguardrail.model.features import FeatureExtractor, Window
 
@@ -53,7 +53,7 @@ class LabelledTexts:
         return cls(
             [record.text for record in records],
             np.array([label2id[record.label] for record in records], dtype=np.int64),
-            [f"{record.label}/{record.source}/{record.transform != NO_TRANSFORM}" for record in records],
+            [f"{record.label}/{record.source}/{record.family}" for record in records],
             label2id[BENIGN],
         )
 

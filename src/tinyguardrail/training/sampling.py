@@ -15,7 +15,7 @@ def draw_rows(strata: Sequence[str], rows: int | None, seed: int, epoch: int) ->
     draw is by the largest of weighted random keys (Efraimidis and Spirakis 2006).
 
     Args:
-        strata: of each row, such as its source and label.
+        strata: of each row, such as its label, source and family.
         rows: how many to draw; all where None or where there are fewer.
         seed: of the run.
         epoch: 0, 1, ...; each draws afresh.

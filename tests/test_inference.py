@@ -424,3 +424,21 @@ def test_a_temperature_in_the_runtime_is_the_one_of_the_evaluation(exported, tin
     assert list(guard.score(texts).family) == ["none", "flipattack"]
     tempered = Guard.load(exported, temperature=1.7).score(texts).probabilities
     np.testing.assert_allclose(tempered, apply_temperature(raw, 1.7), rtol=1e-6)
+
+
+def nodes_of(graph):
+    """All nodes of a graph and of the graphs inside it."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from nodes_of(attribute.g)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_no_scatter_adds_up_where_threads_would_race(exported, precision):
+    """ONNX Runtime's scatters are parallel over indices: two outputs for one text would be lost updates."""
+    graph = onnx.load(exported / f"guard.{precision}.onnx").graph
+    scatters = [node for node in nodes_of(graph) if node.op_type.startswith("Scatter")]
+    assert scatters
+    assert not [node.name for node in scatters if any(each.name == "reduction" for each in node.attribute)]

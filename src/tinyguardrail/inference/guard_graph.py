@@ -22,6 +22,7 @@ from tinyguardrail.inference.integer_matmul import integer_matmul
 from tinyguardrail.inference.quantize import SCALE_SUFFIX, Arrays, dequantize_matrix
 
 MASKED = -10000.0
+TINY = np.finfo(np.float32).tiny
 OUTPUTS = ("logits", "router_score", "deep", "fast_logits", "deep_logits")
 GELU_MINIMUM = -0.17  # a GELU is never below, so its outputs are rounded on a one-sided range
 
@@ -212,9 +213,23 @@ class _GuardGraph:
         pairs = g.op("Transpose", chosen, perm=[1, 0])
         share = g.op("Unsqueeze", g.op("GatherND", by_expert, pairs), g.constant([1, 2], np.int64))
         weighted = g.op("Mul", g.op("Concat", *outputs, axis=0), share)  # (pairs, T, D)
-        texts = g.op("Slice", pairs, *(g.constant([n], np.int64) for n in (1, 2, 1)))  # (pairs, 1)
-        zeros = g.op("ConstantOfShape", g.op("Shape", hidden))
-        return g.op("ScatterND", zeros, texts, weighted, reduction="add")
+        return self._sum_by_text(g, weighted, pairs, hidden)
+
+    def _sum_by_text(self, g: GraphBuilder, weighted: str, pairs: str, hidden: str) -> str:
+        """Add up what belongs to one text, by a sort: a scatter that adds races where rows repeat.
+
+        Args:
+            weighted: (pairs, T, D), `num_experts_per_text` pairs for every text.
+            pairs: (pairs, 2), expert and text of each.
+            hidden: (B, T, D), for its shape.
+        """
+        per_text = self.config["num_experts_per_text"]
+        texts = g.op("Gather", pairs, g.constant(1, np.int64), axis=1)
+        _, order = g.ops("TopK", 2, texts, g.op("Shape", texts), axis=0, largest=0, sorted=1)
+        shape = g.op("Slice", g.op("Shape", hidden), *(g.constant([n], np.int64) for n in (1, 3)))
+        shape = g.op("Concat", g.constant([-1, per_text], np.int64), shape, axis=0)  # B, per_text, T, D
+        grouped = g.op("Reshape", g.op("Gather", weighted, order, axis=0), shape)
+        return g.op("ReduceSum", grouped, g.constant([1], np.int64), keepdims=0)
 
     def _expert_shares(self, g: GraphBuilder, hidden: str, mask: str, name: str) -> str:
         """Renormalised gate probabilities of the chosen experts at their places: (B, experts)."""
@@ -222,6 +237,7 @@ class _GuardGraph:
         gate = g.op("Softmax", self._linear(g, self._mean(g, hidden, mask), f"{name}.gate"), axis=-1)
         weights, chosen = g.ops("TopK", 2, gate, g.constant([chosen_count], np.int64), axis=-1)
         weights = g.op("Div", weights, g.op("ReduceSum", weights, last, keepdims=1))
+        weights = g.op("Max", weights, g.constant(TINY))  # a chosen expert counts, however little
         zeros = g.op("ConstantOfShape", g.op("Shape", gate))
         return g.op("ScatterElements", zeros, chosen, weights, axis=1)
 

@@ -58,6 +58,13 @@ def test_epochs_and_seeds_draw_differently_and_none_draws_all():
     assert draw_rows(strata, None, 0, 0).tolist() == list(range(1000))
 
 
+def test_what_a_draw_balances_is_the_family_of_a_source():
+    rows = [record("a", "benign")._replace(family=family) for family in ["question"] * 900 + ["terse"] * 100]
+    texts = LabelledTexts.of(rows, {"benign": 0})
+    drawn = draw_rows(texts.strata, 200, seed=0, epoch=0)
+    assert np.mean(drawn >= 900) == pytest.approx(1 / 4, abs=0.07)  # sqrt(100) beside sqrt(900), not a tenth
+
+
 # ---- which window of a text is read ------------------------------------------------------------
 
 

@@ -179,3 +179,57 @@ def test_epochs_differ_and_repeat():
     assert all(np.array_equal(a, b) for a, b in zip(*same, strict=True))
     other = epoch_batches(lengths, 8, 0, 1)
     assert not all(np.array_equal(a, b) for a, b in zip(same[0], other, strict=True))
+
+
+def test_parts_of_a_batch_add_up_to_its_classification_gradient(
+    tmp_path, tiny_tokenizer, tiny_extractor, examples
+):
+    """Equal parts; the router's and the experts' losses look at a part as a whole, so they are left out."""
+    off = {"router_weight": 0.0, "ratio_weight": 0.0, "balance_weight": 0.0}
+    found = []
+    for parts in (1, 2):
+        run = trainer(tiny_tokenizer, tiny_extractor, tmp_path, accumulation_steps=parts, **off)
+        run.model.train()
+        for module in run.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        chosen = examples.examples(tiny_extractor, range(8), [0])
+        for rows in np.array_split(np.arange(8), parts):
+            run._backward(chosen, rows, len(rows) / 8, 0)
+        found.append(
+            {name: each.grad for name, each in run.model.named_parameters() if each.grad is not None}
+        )
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(found[1][name], gradient, atol=1e-6, rtol=1e-3, msg=name)
+
+
+def test_training_stops_without_a_gain_and_keeps_the_best_epoch(
+    tmp_path, tiny_tokenizer, tiny_extractor, examples, monkeypatch
+):
+    scores = iter([0.2, 0.6, 0.5, 0.4, 0.9])
+    weights = []
+
+    def scored(*_):
+        weights.append({name: value.clone() for name, value in run.model.state_dict().items()})
+        return {"validation_macro_f1": next(scores)}
+
+    monkeypatch.setattr("tinyguardrail.training.trainer.validate", scored)
+    run = trainer(tiny_tokenizer, tiny_extractor, tmp_path, epochs=5, early_stopping_patience=2)
+    run.fit(examples, examples)
+    assert len(weights) == 4  # the epoch of .9 was never reached
+    kept = run.model.state_dict()
+    assert all(torch.equal(kept[n], v) for n, v in weights[1].items() if not n.startswith("router."))
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_a_lack_of_memory_names_the_setting(
+    tmp_path, tiny_tokenizer, tiny_extractor, examples, monkeypatch, error
+):
+    run = trainer(tiny_tokenizer, tiny_extractor, tmp_path)
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(run, "_backward", fail)
+    with pytest.raises(TrainingError, match=r"out of memory at step 0; raise train\.accumulation_steps"):
+        run.fit(examples, examples)

@@ -1,4 +1,4 @@
-"""Build one seed's routing table and measure VAR against the stock model on the test split."""
+"""Build one seed's routing tables and measure VAR against the stock model on the test split."""
 
 from tinyguardrail.compute import prepare_process, repeatable
 
@@ -11,46 +11,50 @@ from tinyguardrail.files import write_json
 from tinyguardrail.params import Params
 from tinyguardrail.paths import LATENCY, MOE, RAW, SCORES, VAR, seed_name
 from tinyguardrail.stage import run_seed_stage
+from var_moe.assurance import audit_record, tracking_overhead
 from var_moe.config import get_config
-from var_moe.corpus import evaluation_sequences, read_documents, split_documents
-from var_moe.evaluation import throughput
+from var_moe.evaluation import PRESETS, build_wrappers, evaluate_presets
+from var_moe.evaluation_text import evaluation_text
 from var_moe.reference import load_model
-from var_moe.report import compare_quality, latency_record, write_scores
+from var_moe.report import latency_report, quality_report, scores_table, write_scores
 from var_moe.statistics import collect_statistics
-from var_moe.table import build_table
-from var_moe.wrapper import VARMixtralWrapper
+from var_moe.timing import time_phase_one, time_workload
+from var_moe.workloads import build_workloads, largest_prefill
 
 
 def main(params: Params, seed: int) -> None:
-    settings, train, name = params.var.eval, params.var.train, seed_name(seed)
+    var, name = params.var, seed_name(seed)
+    settings, preset = var.eval, var.preset
     repeatable(params.compute.threads)
     model = load_model(MOE / name)
-    seen, held_out, test = evaluation_sequences(
-        split_documents(
-            read_documents(params.var.corpus, RAW), train.validation_fraction, train.test_fraction
-        ),
-        Tokenizer.from_file(str(MOE / name / "tokenizer.json")),
-        length=train.sequence_length,
-        seen=settings.statistics_sequences,
-        held_out=settings.threshold_sequences,
-        test=settings.test_sequences,
-    )
+    text = evaluation_text(var, RAW, Tokenizer.from_file(str(MOE / name / "tokenizer.json")))
 
-    statistics = collect_statistics(model, seen, settings.batch_size)
-    table = build_table(statistics, get_config(params.var.preset), held_out)
-    wrapper = VARMixtralWrapper(model, table)
-    result, scores = compare_quality(wrapper, test, settings.batch_size)
-    write_scores(SCORES / "var" / f"{name}.parquet", scores)
-    identity = {"corpus": params.var.corpus, "preset": params.var.preset, "seed": seed}
-    write_json(VAR / f"{name}.json", identity | result)
+    statistics = collect_statistics(model, text.statistics, settings.batch_size)
+    configs = [get_config(each) for each in PRESETS]
+    wrappers = build_wrappers(model, statistics, text.thresholds, configs)
+    baseline, presets = evaluate_presets(wrappers, text.test, settings)
+    write_scores(SCORES / "var" / f"{name}.parquet", scores_table(baseline, presets))
+    report = quality_report(baseline, presets, preset)
+    report["audit"] = audit_record(model, wrappers[preset].table, text.test, settings)
+    write_json(VAR / f"{name}.json", {"corpus": var.corpus, "preset": preset, "seed": seed} | report)
 
-    batch = test[: settings.batch_size]
-    timings = throughput(wrapper, batch, settings.repeats)
-    write_json(LATENCY / f"var_{name}.json", latency_record(timings, params.compute.threads, batch))
-    print(
-        f"seed {seed}: perplexity {result['perplexity_change']:+.2%}, speed-up over the best stock "
-        f"kernel {timings['speedup_vs_best_stock']:.2f}x"
-    )
+    workloads = build_workloads(settings, text.test.ids, var.train.sequence_length)
+    headline = largest_prefill(workloads)
+    others = {f"var_{each}": wrappers[each] for each in PRESETS if each != preset}
+    timings = {
+        each.name: time_workload(
+            wrappers[preset], each, settings.repeats, others=others if each is headline else None
+        )
+        for each in workloads
+    }
+    collected = text.statistics[: settings.phase_one_sequences]
+    phase_one = time_phase_one(model, collected, settings.batch_size)
+    overhead = tracking_overhead(model, wrappers[preset].table, headline, settings.repeats)
+    record = latency_report(timings, headline.name, preset)
+    record |= {"phase_one": phase_one, "tracking_overhead": overhead}
+    write_json(LATENCY / f"var_{name}.json", record)
+    speedup = timings[headline.name]["speedups"]["var"]["vs_best_stock"]["median"]
+    print(f"seed {seed}: perplexity {report['perplexity_change']:+.2%}, {speedup:.2f}x the best stock kernel")
 
 
 if __name__ == "__main__":

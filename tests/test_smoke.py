@@ -87,9 +87,12 @@ def test_every_promised_result_is_there(clone):
         "results/evasion/seed1.json",
         "results/export/seed1.json",
         "results/var/seed1.json",
+        "results/var_ablate/seed0.json",
+        "results/var_search.json",
         "results/tables/leave_one_out.csv",
         "results/latency/guard_seed1.json",
         "results/latency/var_seed1.json",
+        "results/latency/var_search.json",
         "paper/numbers.json",
     ):
         assert (clone / name).stat().st_size > 10, name
@@ -115,6 +118,15 @@ def test_a_threshold_experiment_runs_no_training_and_shows_in_the_metrics(clone)
     assert started == ["Running stage 'figures':"]
     difference = run(clone, "dvc", "metrics", "diff").stdout
     assert ROUTING in difference
+    run(clone, "git", "checkout", "--quiet", ".")
+    run(clone, "dvc", "checkout", "--quiet")
+
+
+def test_another_preset_trains_no_reference_model(clone):
+    output = run(clone, "dvc", "exp", "run", "-S", "var.preset=aggressive").stdout
+    started = {line.split("'")[1].split("@")[0] for line in output.splitlines() if "Running stage" in line}
+    assert started == {"var_eval", "figures"}
+    assert json.loads((clone / "results/var/seed0.json").read_text())["preset"] == "aggressive"
     run(clone, "git", "checkout", "--quiet", ".")
     run(clone, "dvc", "checkout", "--quiet")
 

@@ -5,8 +5,6 @@ import torch
 
 from var_model import EXPERTS, LAYERS, tiny_model, tiny_table, token_ids
 from var_moe.config import get_balanced_config
-from var_moe.evaluation import throughput
-from var_moe.report import compare_quality
 from var_moe.table import LEARNED
 from var_moe.wrapper import VARMixtralWrapper
 
@@ -169,13 +167,3 @@ def test_a_table_of_another_model_is_refused(model):
 def test_another_configuration_than_the_tables_is_refused(model):
     with pytest.raises(ValueError, match="another configuration"):
         VARMixtralWrapper(model, tiny_table(model), get_balanced_config())
-
-
-def test_comparison_and_timing_cover_both_models(wrapper):
-    sequences = token_ids(4, seed=13)
-    result, scores = compare_quality(wrapper, sequences, batch_size=2)
-    change = (scores["nll_var"].to_numpy() - scores["nll_baseline"].to_numpy()).sum() / result["tokens"]
-    assert result["perplexity_change"] == pytest.approx(torch.tensor(change).expm1().item(), rel=1e-6)
-    timings = throughput(wrapper, sequences, repeats=2, warmup=0)
-    assert all(len(speeds) == 2 for speeds in timings["arms"].values())
-    assert wrapper.enabled

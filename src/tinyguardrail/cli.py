@@ -1,4 +1,4 @@
-"""The guard as a command: one JSON line per text, and a threshold for your own traffic."""
+"""The guard as a command: one JSON line per text, and a threshold for your own traffic; `var` beside it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from tinyguardrail.errors import UserError
 from tinyguardrail.evaluation.threshold import blocking_threshold
 from tinyguardrail.inference.runtime import Guard, Verdict
 from tinyguardrail.progress import progress
+from var_moe.cli import var  # which loads torch only when one of its commands runs
 
 app = typer.Typer(add_completion=False, help="TinyGuardrail: is this input safe to hand to a language model?")
+app.add_typer(var, name="var")
 
 
 Model = Annotated[Path, typer.Option(help="Folder that the export stage wrote.")]

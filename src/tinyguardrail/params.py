@@ -229,24 +229,54 @@ class VarTrain(Strict):
 class VarEval(Strict):
     statistics_sequences: Count
     threshold_sequences: Count
-    test_sequences: Count
+    test_tokens: Annotated[int, Field(ge=2)]
+    window: Annotated[int, Field(ge=2)]
+    stride: Count
     batch_size: Count
-    repeats: Count
+    repeats: Annotated[int, Field(ge=2)]
+    phase_one_sequences: Count
+    prefill_batches: Annotated[list[Count], Field(min_length=1)]
+    decode_batches: list[Count]
+    decode_prompt: Count
+    decode_tokens: Count
+    threads: Annotated[list[Count], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def windows_overlap(self) -> VarEval:
+        if self.stride >= self.window:
+            raise ValueError(f"stride must be below window ({self.window})")
+        return self
+
+
+class VarSearch(Strict):
+    model_seed: CountOrZero
+    sampler_seed: CountOrZero
+    trials: Count
+    tokens: Annotated[int, Field(ge=2)]
+    repeats: Annotated[int, Field(ge=2)]
+
+
+class VarAblate(Strict):
+    seeds: Annotated[list[CountOrZero], Field(min_length=1)]
 
 
 class Var(Strict):
-    corpus: Literal["docstrings"]
+    corpus: Literal["docstrings", "wikitext_2"]
     preset: Literal["conservative", "balanced", "aggressive"]
+    margin: OpenFraction
     model: VarModel
     train: VarTrain
     eval: VarEval
+    search: VarSearch
+    ablate: VarAblate
 
     @model_validator(mode="after")
     def sequences_fit(self) -> Var:
-        if self.train.sequence_length > self.model.max_positions:
-            raise ValueError(
-                f"train.sequence_length must be at most model.max_positions ({self.model.max_positions})"
-            )
+        positions = self.model.max_positions
+        if self.train.sequence_length > positions:
+            raise ValueError(f"train.sequence_length must be at most model.max_positions ({positions})")
+        if self.eval.window > positions:
+            raise ValueError(f"eval.window must be at most model.max_positions ({positions})")
         return self
 
 

@@ -1,4 +1,8 @@
-"""Text for the reference model: documents, splits by module, tokenizer, packed sequences."""
+"""Text for the reference model: documents, splits, tokenizer, packed sequences and streams.
+
+Two corpora. Docstrings mined from installed packages are split here, by module. WikiText-2
+comes with splits of its own, which are kept, so that its numbers can be set beside others'.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,8 @@ from tinyguardrail.errors import UserError
 
 END_OF_TEXT = "<|endoftext|>"
 SPLITS = ("train", "validation", "test")
+OWN_SPLITS = ("wikitext_2",)  # corpora that come split
+_COLUMNS = {"docstrings": ["package", "module", "name", "text"], "wikitext_2": ["split", "text"]}
 
 
 class CorpusError(UserError):
@@ -24,31 +30,50 @@ class CorpusError(UserError):
 
 @dataclass(frozen=True)
 class Document:
-    group: str  # documents of one group always share a split
+    group: str  # documents of one group always share a split, and are one cluster of the bootstrap
     name: str
     text: str
+    split: str | None = None  # where the corpus is published in splits
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Documents laid end to end, each followed by the end-of-text token."""
+
+    ids: Tensor  # (T,) int64
+    groups: Tensor  # (T,) int64: which group, in order of appearance, a token's document is of
 
 
 def read_documents(corpus: str, raw: Path) -> list[Document]:
     """The documents of a corpus, in the order of a hash of their names.
 
-    The mined file is sorted by package; hashing mixes it, so that a prefix is a fair sample.
+    The files are sorted by package or subject; hashing mixes them, so that a prefix is a fair
+    sample.
 
     Raises:
-        CorpusError: the corpus is unknown, its file is missing or holds no text.
+        CorpusError: the corpus is unknown, its file is missing, lacks a column or holds no text.
     """
-    if corpus != "docstrings":
-        raise CorpusError(f"unknown corpus {corpus!r}; known: docstrings")
-    path = Path(raw) / "docstrings.parquet"
+    if corpus not in _COLUMNS:
+        raise CorpusError(f"unknown corpus {corpus!r}; known: {', '.join(_COLUMNS)}")
+    path = Path(raw) / f"{corpus}.parquet"
     if not path.exists():
-        raise CorpusError(f"{path} is missing: run the fetch stage first")
-    rows = pq.read_table(path, columns=["package", "module", "name", "text"]).to_pylist()
-    documents = [
-        Document(f"{row['package']}/{row['module']}", row["name"], row["text"]) for row in rows if row["text"]
-    ]
+        raise CorpusError(f"{path} is missing: name {corpus} in data.sources and run the fetch stage")
+    missing = set(_COLUMNS[corpus]) - set(pq.read_schema(path).names)
+    if missing:
+        raise CorpusError(f"{path} has no column {min(missing)!r}: run the fetch stage again")
+    rows = pq.read_table(path, columns=_COLUMNS[corpus]).to_pylist()
+    documents = [_document(row, number) for number, row in enumerate(rows) if row["text"]]
     if not documents:
         raise CorpusError(f"{path} holds no text")
     return sorted(documents, key=lambda document: _digest(document.group, document.name, document.text))
+
+
+def _document(row: dict[str, str], number: int) -> Document:
+    if "module" in row:
+        return Document(f"{row['package']}/{row['module']}", row["name"], row["text"])
+    if row["split"] not in SPLITS:
+        raise CorpusError(f"row {number}: split {row['split']!r} is none of {', '.join(SPLITS)}")
+    return Document(f"{row['split']}/{number}", str(number), row["text"], row["split"])
 
 
 def split_documents(
@@ -56,8 +81,9 @@ def split_documents(
 ) -> dict[str, list[Document]]:
     """Assign whole groups to splits by a hash of the group's name, then drop exact duplicates.
 
-    A text that stands in several splits is kept once, in test before validation before
-    train; the fractions are of groups.
+    A document that comes with a split keeps it, and the fractions, which are of groups, do not
+    matter to it. A text that stands in several splits is kept once, in test before validation
+    before train.
 
     Raises:
         CorpusError: a split is empty.
@@ -65,7 +91,9 @@ def split_documents(
     splits: dict[str, list[Document]] = {name: [] for name in SPLITS}
     for document in documents:
         position = int.from_bytes(_digest("split", document.group)[:8], "big") / 2**64
-        if position < test_fraction:
+        if document.split is not None:
+            splits[document.split].append(document)
+        elif position < test_fraction:
             splits["test"].append(document)
         elif position < test_fraction + validation_fraction:
             splits["validation"].append(document)
@@ -99,11 +127,31 @@ def train_tokenizer(documents: Sequence[Document], vocab_size: int) -> Tokenizer
     return tokenizer
 
 
-def pack(documents: Sequence[Document], tokenizer: Tokenizer, length: int, limit: int) -> Tensor:
-    """Token ids of documents laid end to end, cut into sequences.
+def stream(documents: Sequence[Document], tokenizer: Tokenizer, limit: int) -> Stream:
+    """The first `limit` tokens of documents laid end to end; no more documents are encoded than that needs.
 
-    Each document is followed by the end-of-text token; the incomplete last sequence is left
-    out. Only as many documents are encoded as `limit` sequences need.
+    Raises:
+        CorpusError: there is no document.
+    """
+    end = tokenizer.token_to_id(END_OF_TEXT)
+    ids: list[int] = []
+    groups: list[int] = []
+    numbers: dict[str, int] = {}
+    for start in range(0, len(documents), 256):
+        part = documents[start : start + 256]
+        encodings = tokenizer.encode_batch([document.text for document in part])
+        for document, encoding in zip(part, encodings, strict=True):
+            ids += [*encoding.ids, end]
+            groups += [numbers.setdefault(document.group, len(numbers))] * (len(encoding.ids) + 1)
+        if len(ids) >= limit:
+            break
+    if not ids:
+        raise CorpusError("no documents to read tokens from")
+    return Stream(torch.tensor(ids[:limit]), torch.tensor(groups[:limit]))
+
+
+def pack(documents: Sequence[Document], tokenizer: Tokenizer, length: int, limit: int) -> Tensor:
+    """Token ids of documents laid end to end, cut into sequences; the incomplete last one is left out.
 
     Returns:
         (N, length) int64 with N <= limit.
@@ -111,46 +159,11 @@ def pack(documents: Sequence[Document], tokenizer: Tokenizer, length: int, limit
     Raises:
         CorpusError: the documents do not fill one sequence.
     """
-    end = tokenizer.token_to_id(END_OF_TEXT)
-    ids: list[int] = []
-    for start in range(0, len(documents), 256):
-        for encoding in tokenizer.encode_batch(
-            [document.text for document in documents[start : start + 256]]
-        ):
-            ids.extend(encoding.ids)
-            ids.append(end)
-        if len(ids) >= limit * length:
-            break
-    count = min(limit, len(ids) // length)
+    ids = stream(documents, tokenizer, limit * length).ids
+    count = len(ids) // length
     if count == 0:
         raise CorpusError(f"{len(ids)} tokens do not fill one sequence of {length}")
-    return torch.tensor(ids[: count * length]).view(count, length)
-
-
-def evaluation_sequences(
-    splits: dict[str, list[Document]],
-    tokenizer: Tokenizer,
-    *,
-    length: int,
-    seen: int,
-    held_out: int,
-    test: int,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Sequences for the statistics, for the thresholds, and for the test.
-
-    The first two come from disjoint documents of the validation split, in proportion to the
-    numbers asked for; the last from the test split.
-
-    Returns:
-        Three tensors of at most `seen`, `held_out` and `test` rows of `length` token ids.
-    """
-    validation = splits["validation"]
-    cut = round(len(validation) * seen / (seen + held_out))
-    return (
-        pack(validation[:cut], tokenizer, length, seen),
-        pack(validation[cut:], tokenizer, length, held_out),
-        pack(splits["test"], tokenizer, length, test),
-    )
+    return ids[: count * length].view(count, length)
 
 
 def _digest(*parts: str) -> bytes:

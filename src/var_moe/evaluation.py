@@ -1,98 +1,107 @@
-"""Perplexity per sequence, and throughput of several arms interleaved in one run."""
+"""Quality of the stock model, of VAR and of `router + ratio skip` on one text, for several presets."""
 
 from __future__ import annotations
 
-import math
-import statistics
-import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from tinyguardrail.progress import progress
-from var_moe.experts import EXPERTS_IMPLEMENTATION
+from var_moe.arms import SKIP_ARM, STOCK_EAGER, VAR_ARM, experts_per_call, running
+from var_moe.config import VARConfig
+from var_moe.corpus import Stream
+from var_moe.perplexity import token_nll
+from var_moe.statistics import RoutingStatistics
+from var_moe.table import build_table
 from var_moe.wrapper import VARMixtralWrapper
 
-STOCK_ARMS = ("stock_eager", "stock_grouped_mm")
-OWN_ARM, VAR_ARM = "own_kernel_var_off", "var"
+PRESETS = ("conservative", "balanced", "aggressive")
 
 
-@torch.inference_mode()
-def sequence_nll(model: Callable[..., Any], sequences: Tensor, batch_size: int, label: str) -> np.ndarray:
-    """Negative log-likelihood of each sequence, summed over its tokens but the first, in nats.
-
-    Args:
-        sequences: (N, S) token ids without padding.
-
-    Returns:
-        (N,) float64.
-    """
-    sums = []
-    starts = range(0, len(sequences), batch_size)
-    for start in progress(starts, label, total=len(starts)):
-        batch = sequences[start : start + batch_size]
-        logits = model(input_ids=batch, use_cache=False).logits  # (B, S, V)
-        nll = F.cross_entropy(logits[:, :-1].float().transpose(1, 2), batch[:, 1:], reduction="none")
-        sums.append(nll.double().sum(1))
-    return torch.cat(sums).numpy()
+class WindowSettings(Protocol):
+    window: int
+    stride: int
+    batch_size: int
 
 
-def perplexity(nll: np.ndarray, tokens: int) -> float:
-    """Exponential of the mean over all predicted tokens, not of per-sequence means."""
-    return math.exp(nll.sum() / tokens)
+@dataclass(frozen=True)
+class Losses:
+    """Summed negative log-likelihood of each group of documents, in nats."""
+
+    groups: np.ndarray  # (G,) int64, of the stream
+    tokens: np.ndarray  # (G,) int64, predicted tokens
+    nll: np.ndarray  # (G,) float64
 
 
-@torch.inference_mode()
-def throughput(wrapper: VARMixtralWrapper, batch: Tensor, repeats: int, warmup: int = 2) -> dict[str, Any]:
-    """Prefill tokens per second of four arms, one call of each in turn.
+@dataclass(frozen=True)
+class PresetQuality:
+    """What one table does to a text; the last two are None where only VAR was measured."""
 
-    Taking turns spreads slow spells of the machine over all arms; the order rotates from
-    repeat to repeat. Speed-ups are medians of ratios within a repeat. VAR is left enabled.
-
-    Args:
-        batch: (B, S) token ids.
-    """
-    model = wrapper.model
-    wrapper.disable_var()
-    original = model.config._experts_implementation
-    arms = [*STOCK_ARMS, OWN_ARM, VAR_ARM]
-    speeds: dict[str, list[float]] = {arm: [] for arm in arms}
-    for repeat in progress(range(warmup + repeats), "throughput", total=warmup + repeats):
-        for position in range(len(arms)):
-            arm = arms[(position + repeat) % len(arms)]
-            _switch(wrapper, arm)
-            start = time.perf_counter()
-            model(input_ids=batch, use_cache=False)
-            seconds = time.perf_counter() - start
-            if repeat >= warmup:
-                speeds[arm].append(batch.numel() / seconds)
-    wrapper.disable_var()
-    model.set_experts_implementation(original)
-    wrapper.enable_var()
-    best_stock = max(STOCK_ARMS, key=lambda arm: statistics.median(speeds[arm]))
-    return {
-        "arms": speeds,
-        "best_stock": best_stock,
-        "speedup_vs_best_stock": _paired_ratio(speeds[VAR_ARM], speeds[best_stock]),
-        "speedup_vs_own_kernel": _paired_ratio(speeds[VAR_ARM], speeds[OWN_ARM]),
-    }
+    wrapper: VARMixtralWrapper
+    var: Losses
+    stats: dict[str, Any]  # shares of calls by route and experts per call, as the wrapper counts them
+    skip: Losses | None = None
+    skip_experts_per_call: float | None = None
 
 
-def _switch(wrapper: VARMixtralWrapper, arm: str) -> None:
-    """Stock arms run the model as it came, with no hook of ours in the way."""
-    wrapper.disable_var()
-    if arm == VAR_ARM:
-        wrapper.enable_var()
-    else:
-        wrapper.model.set_experts_implementation(_IMPLEMENTATIONS[arm])
+def build_wrappers(
+    model: Any, statistics: RoutingStatistics, held_out: Tensor, configs: Iterable[VARConfig]
+) -> dict[str, VARMixtralWrapper]:
+    """A wrapper for each configuration, by the name of its preset; all are left disabled."""
+    wrappers = {}
+    for config in configs:
+        wrapper = VARMixtralWrapper(model, build_table(statistics, config, held_out))
+        wrapper.disable_var()
+        wrappers[config.preset] = wrapper
+    return wrappers
 
 
-_IMPLEMENTATIONS = {"stock_eager": "eager", "stock_grouped_mm": "grouped_mm", OWN_ARM: EXPERTS_IMPLEMENTATION}
+def losses_of(wrapper: VARMixtralWrapper, arm: str, text: Stream, settings: WindowSettings) -> Losses:
+    """Losses of one arm on a text; a token belongs to the group of its document."""
+    with running(wrapper, arm):
+        return _losses(wrapper, text, settings, arm)
 
 
-def _paired_ratio(numerator: list[float], denominator: list[float]) -> float:
-    return statistics.median(a / b for a, b in zip(numerator, denominator, strict=True))
+def baseline_losses(wrapper: VARMixtralWrapper, text: Stream, settings: WindowSettings) -> Losses:
+    """The model as it came, with its own router and kernel: what a user of VAR gives up."""
+    return losses_of(wrapper, STOCK_EAGER, text, settings)
+
+
+def preset_quality(
+    wrapper: VARMixtralWrapper, text: Stream, settings: WindowSettings, skip: bool
+) -> PresetQuality:
+    """VAR and, if asked for, `router + ratio skip` by one table."""
+    wrapper.reset_performance_stats()
+    var = losses_of(wrapper, VAR_ARM, text, settings)
+    stats = wrapper.get_performance_stats()
+    if not skip:
+        return PresetQuality(wrapper, var, stats)
+    with running(wrapper, SKIP_ARM) as hooks:
+        losses = _losses(wrapper, text, settings, SKIP_ARM)
+    return PresetQuality(wrapper, var, stats, losses, experts_per_call(hooks))
+
+
+def evaluate_presets(
+    wrappers: dict[str, VARMixtralWrapper], text: Stream, settings: WindowSettings, *, skip: bool = True
+) -> tuple[Losses, dict[str, PresetQuality]]:
+    """The baseline once, and each preset; without `skip`, VAR alone."""
+    baseline = baseline_losses(next(iter(wrappers.values())), text, settings)
+    names = progress(list(wrappers), "presets", total=len(wrappers))
+    return baseline, {name: preset_quality(wrappers[name], text, settings, skip) for name in names}
+
+
+def _losses(wrapper: VARMixtralWrapper, text: Stream, settings: WindowSettings, label: str) -> Losses:
+    nll = token_nll(
+        wrapper.model,
+        text.ids,
+        window=settings.window,
+        stride=settings.stride,
+        batch_size=settings.batch_size,
+        label=label,
+    )
+    groups, index = np.unique(text.groups.numpy()[1:], return_inverse=True)
+    tokens = np.bincount(index)
+    return Losses(groups, tokens, np.bincount(index, weights=nll))

@@ -38,7 +38,11 @@ def grouped_experts(self: nn.Module, hidden: Tensor, indices: Tensor, weights: T
     order = order[: sum(counts)]  # left-out slots sort last
     tokens = order // top_k
 
-    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else hidden.dtype
+    dtype = (
+        torch.get_autocast_dtype(hidden.device.type)
+        if torch.is_autocast_enabled(hidden.device.type)
+        else hidden.dtype
+    )
     outputs = _GroupedFeedForward.apply(
         hidden[tokens].to(dtype), self.gate_up_proj.to(dtype), self.down_proj.to(dtype), counts
     )  # (calls, H)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers.models.mixtral.modeling_mixtral import MixtralTopKRouter
 
-from var_moe.table import LEARNED, Plan, RoutingTable
+from var_moe.table import LEARNED, Plan, RoutingTable, share_out
 
 
 class CurrentPlan:
@@ -16,26 +17,28 @@ class CurrentPlan:
     def __init__(self) -> None:
         self.plan: Plan | None = None  # None: no token ids are known, every call is learned
         self.record_logits = False  # the caller asked for router logits: compute them all
+        self.sampled: list[Tensor] | None = None  # per layer, (n,) positions of calls to audit
         self.experts_used: list[Tensor] = []  # per layer, number of expert calls
+        self.agreed: list[Tensor] = []  # per layer, audited calls whose first expert is the router's
 
 
-class VARRouter(MixtralTopKRouter):
+class VARRouter(nn.Module):
     """Computes the stock router only for the calls that the plan leaves to it.
 
-    A subclass, so that `output_router_logits` records it; it shares the stock router's weight.
+    It shares the stock router's weight. `stand_in` makes one that is also a subclass of the
+    stock router's class, so that `output_router_logits` records it.
 
     Args:
         stock: the router it stands in for.
-        layer: its index.
-        ratio_threshold: a learned call whose second weight is at most this part of its
-            first uses one expert.
+        layer: its index among the layers with experts.
+        table: a learned call leaves out the experts whose weight is at most the table's ratio
+            of its first one's.
     """
 
-    def __init__(
-        self, stock: MixtralTopKRouter, *, layer: int, table: RoutingTable, current: CurrentPlan
-    ) -> None:
-        nn.Module.__init__(self)  # the parent's would allocate a weight
+    def __init__(self, stock: nn.Module, *, layer: int, table: RoutingTable, current: CurrentPlan) -> None:
+        nn.Module.__init__(self)  # the stock router's would allocate a weight
         self.top_k, self.num_experts, self.hidden_dim = stock.top_k, stock.num_experts, stock.hidden_dim
+        self.normalised = getattr(stock, "norm_topk_prob", True)
         self.weight = stock.weight
         # transformers records router logits by a hook that it installs once per module: the
         # stand-in has it too, whichever of the two was there at the time.
@@ -55,30 +58,56 @@ class VARRouter(MixtralTopKRouter):
             indices: (T, K) int64, num_experts where a slot is left out.
         """
         hidden_states = hidden_states.reshape(-1, self.hidden_dim)
-        plan = self.current.plan
-        if plan is None:
+        if self.current.plan is None:
             logits = F.linear(hidden_states, self.weight)
             weights, indices = self._choose(logits)
         else:
-            weights, indices = plan.weights[self.layer], plan.experts[self.layer]
-            learned = (plan.routes[self.layer] == LEARNED).nonzero().flatten()
-            if self.current.record_logits:
-                logits = F.linear(hidden_states, self.weight)
-                chosen = logits[learned]
-            else:
-                logits = chosen = F.linear(hidden_states[learned], self.weight)
-            if len(learned):
-                weights[learned], indices[learned] = self._choose(chosen)
+            logits, weights, indices = self._follow(self.current.plan, hidden_states)
         self.current.experts_used.append((indices < self.num_experts).sum())
         return logits, weights, indices
 
+    def _follow(self, plan: Plan, hidden_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Complete the plan: its learned calls are decided here, in place."""
+        device = hidden_states.device
+        weights = plan.weights[self.layer].to(device)  # (T, K)
+        indices = plan.experts[self.layer].to(device)
+        if self.current.sampled is not None:
+            self._audit(hidden_states, indices, self.current.sampled[self.layer].to(device))
+        learned = (plan.routes[self.layer] == LEARNED).nonzero().flatten().to(device)
+        if self.current.record_logits:
+            logits = F.linear(hidden_states, self.weight)
+            chosen = logits[learned]
+        else:
+            logits = chosen = F.linear(hidden_states[learned], self.weight)
+        if len(learned):
+            weights[learned], indices[learned] = self._choose(chosen)
+            if plan.weights.device != device:  # a layer on another device decided on a copy
+                plan.weights[self.layer].copy_(weights)
+                plan.experts[self.layer].copy_(indices)
+        return logits, weights, indices
+
+    def _audit(self, hidden_states: Tensor, indices: Tensor, sampled: Tensor) -> None:
+        first = F.linear(hidden_states[sampled], self.weight).argmax(-1)
+        self.current.agreed.append((first == indices[sampled, 0]).sum())
+
     def _choose(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """The stock rule, then one expert where the second hardly counts."""
+        """The stock rule, then without the experts that hardly count."""
         top = torch.topk(logits.float().softmax(-1), self.top_k, dim=-1)
-        weights = top.values / top.values.sum(-1, keepdim=True)
-        single = weights[:, -1] <= self.ratio_threshold * weights[:, 0]
-        indices = top.indices
-        indices[single, 1:] = self.num_experts
-        weights[single, 0] = 1.0
-        weights[single, 1:] = 0.0
-        return weights, indices
+        weights, indices = top.values, top.indices
+        if self.normalised:
+            weights = weights / weights.sum(-1, keepdim=True)
+        if self.ratio_threshold < 0:
+            return weights, indices
+        dropped = weights <= self.ratio_threshold * weights[:, :1]
+        dropped[:, 0] = False
+        return share_out(weights, dropped, self.normalised), indices.masked_fill(dropped, self.num_experts)
+
+
+def stand_in(stock: nn.Module, *, layer: int, table: RoutingTable, current: CurrentPlan) -> VARRouter:
+    """A `VARRouter` for a stock router, of its class too."""
+    return _class_for(type(stock))(stock, layer=layer, table=table, current=current)
+
+
+@functools.cache
+def _class_for(stock: type[nn.Module]) -> type[VARRouter]:
+    return type(f"VAR{stock.__name__}", (VARRouter, stock), {})

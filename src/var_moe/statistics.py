@@ -1,7 +1,7 @@
 """Phase 1 of VAR: what the stock router does, counted per layer by token and by context.
 
 A row is a token id, or a context: the pair (previous token, token). Rows 0..V-1 are the
-tokens of the vocabulary, seen or not; the rows after them are the contexts seen, in the
+tokens of the vocabulary, seen or not; the rows after them are the contexts kept, in the
 order of their keys.
 """
 
@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import MixtralForCausalLM
+from transformers import PreTrainedModel
 
 from tinyguardrail.errors import UserError
 from tinyguardrail.progress import progress
+from var_moe.blocks import Routing, check_length, routing_of
 
 NO_CONTEXT = -1  # stands where a token has no previous one
+# Contexts kept for each token of the vocabulary, on average: bounds memory on long corpora.
+CONTEXTS_PER_TOKEN = 32
 
 
 @dataclass(frozen=True)
 class RoutingStatistics:
-    """Sums over the calls of each row; R rows, L layers, E experts."""
+    """Sums over the calls of each row; R rows, L layers with experts, E experts."""
 
     vocab_size: int
     top_k: int
@@ -33,6 +35,8 @@ class RoutingStatistics:
     probability_sum: Tensor  # (R, L, E) float64, of the router's softmax
     weight_sum: Tensor  # (R, L, E) float64, of the weights given to the chosen experts
     first_choice: Tensor  # (R, L, E) int64, histogram of the strongest expert
+    normalised: bool = True  # the weights of a call sum to 1
+    tokenizer_sha256: str = ""  # empty where unknown
 
     def entropy(self) -> Tensor:
         """(R, L) entropy of each row's histogram of first choices, in nats; 0 where unseen."""
@@ -46,29 +50,6 @@ class RoutingStatistics:
         the back-off had been seen in `smoothing` further calls.
         """
         return self._smooth(self.probability_sum, smoothing), self._smooth(self.weight_sum, smoothing)
-
-    def to_rows(self, smoothing: float) -> list[dict[str, Any]]:
-        """One record per seen row and layer, for `routing_stats.parquet`."""
-        probability, weight = self.smoothed(smoothing)
-        top = weight.topk(self.top_k, dim=-1)
-        entropy = self.entropy()
-        records = []
-        for row in self.frequency.nonzero().flatten().tolist():
-            key = int(self.context_keys[row - self.vocab_size]) if row >= self.vocab_size else None
-            for layer in range(weight.shape[1]):
-                records.append(
-                    {
-                        "previous": None if key is None else key // self.vocab_size,
-                        "token": row if key is None else key % self.vocab_size,
-                        "layer": layer,
-                        "frequency": int(self.frequency[row]),
-                        "entropy": float(entropy[row, layer]),
-                        "confidence": float(probability[row, layer].max()),
-                        "experts": top.indices[row, layer].tolist(),
-                        "weights": top.values[row, layer].tolist(),
-                    }
-                )
-        return records
 
     def _smooth(self, sums: Tensor, smoothing: float) -> Tensor:
         vocab = self.vocab_size
@@ -103,59 +84,146 @@ def previous_tokens(token_ids: Tensor, mask: Tensor | None = None, before: Tenso
     return torch.cat([before[:, None], token_ids[:, :-1]], dim=1)
 
 
-def model_sha256(model: MixtralForCausalLM) -> str:
-    """Hash of a model's parameters: names, types, shapes and bytes."""
+def find_rows(
+    context_keys: Tensor, vocab_size: int, token_ids: Tensor, previous: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The row of each of (T,) tokens, its context's where there is one, and whether that is so."""
+    if not len(context_keys):
+        return token_ids, torch.zeros_like(token_ids, dtype=torch.bool)
+    key = context_key(previous, token_ids, vocab_size)
+    position = torch.searchsorted(context_keys, key).clamp_(max=len(context_keys) - 1)
+    cached = context_keys[position] == key
+    return torch.where(cached, position + vocab_size, token_ids), cached
+
+
+def model_sha256(model: PreTrainedModel) -> str:
+    """Hash of a model's parameters: names, types, shapes and bytes.
+
+    Raises:
+        UserError: a parameter is offloaded to disk, so that its bytes are not at hand.
+    """
     digest = hashlib.sha256()
     for name, tensor in model.named_parameters():
+        if tensor.is_meta:
+            raise UserError(f"{name} is offloaded to disk: load the model onto devices or the CPU")
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
     return digest.hexdigest()
 
 
 @torch.inference_mode()
-def collect_statistics(model: MixtralForCausalLM, sequences: Tensor, batch_size: int) -> RoutingStatistics:
+def collect_statistics(
+    model: PreTrainedModel,
+    sequences: Tensor,
+    batch_size: int,
+    *,
+    mask: Tensor | None = None,
+    tokenizer_sha256: str = "",
+    contexts_per_token: int = CONTEXTS_PER_TOKEN,
+) -> RoutingStatistics:
     """One pass of the stock model over (N, S) token ids.
 
-    Raises:
-        UserError: there is no sequence.
-    """
-    if sequences.numel() == 0:
-        raise UserError("no sequences to collect routing statistics from")
-    config = model.config
-    vocab, layers, experts = config.vocab_size, config.num_hidden_layers, config.num_local_experts
-    keys = context_key(previous_tokens(sequences), sequences, vocab)  # (N, S)
-    context_keys = keys[keys >= 0].unique()
-    rows = vocab + len(context_keys)
-    frequency = torch.zeros(rows, dtype=torch.int64)
-    probability_sum = torch.zeros(rows, layers, experts, dtype=torch.float64)
-    weight_sum = torch.zeros_like(probability_sum)
-    first_choice = torch.zeros(rows, layers, experts, dtype=torch.int64)
+    Memory grows with the vocabulary, not with the text: of all contexts, the most frequent
+    `contexts_per_token` times V have rows; ties go to the smaller key. Nothing is written
+    before the pass is over, so an interrupted one is simply run again.
 
+    Args:
+        mask: (N, S) bool, False for padding, which is not counted; None for none.
+
+    Raises:
+        UserError: there is no token, a token the model does not know, or a sequence longer
+            than its positions.
+    """
+    _check(model, sequences, mask)
+    routing, vocab = routing_of(model), model.config.vocab_size
+    context_keys = _frequent_contexts(sequences, mask, vocab, batch_size, contexts_per_token * vocab)
+    sums = _Sums(vocab, context_keys, routing)
     starts = range(0, len(sequences), batch_size)
     for start in progress(starts, "routing statistics", total=len(starts)):
-        batch = sequences[start : start + batch_size]
-        output = model.model(input_ids=batch, use_cache=False, output_router_logits=True)
-        probability = torch.stack(output.router_logits, dim=1).float().softmax(-1)  # (T, L, E)
-        top = probability.topk(config.num_experts_per_tok, dim=-1)
-        normalised = top.values / top.values.sum(-1, keepdim=True)
-        weights = torch.zeros_like(probability).scatter_(-1, top.indices, normalised)
-        first = torch.nn.functional.one_hot(top.indices[..., 0], experts)
-        tokens = batch.flatten()
-        key = keys[start : start + batch_size].flatten()
-        has_context = key >= 0
-        contexts = vocab + torch.searchsorted(context_keys, key[has_context])
-        for index, part in ((tokens, slice(None)), (contexts, has_context)):
-            frequency.index_add_(0, index, torch.ones_like(index))
-            probability_sum.index_add_(0, index, probability[part].double())
-            weight_sum.index_add_(0, index, weights[part].double())
-            first_choice.index_add_(0, index, first[part])
+        span = slice(start, start + batch_size)
+        part = None if mask is None else mask[span]
+        sums.add(sequences[span], part, _router_probabilities(model, sequences[span], part))
     return RoutingStatistics(
-        vocab,
-        config.num_experts_per_tok,
-        model_sha256(model),
-        context_keys,
-        frequency,
-        probability_sum,
-        weight_sum,
-        first_choice,
+        vocab_size=vocab,
+        top_k=routing.top_k,
+        model_sha256=model_sha256(model),
+        context_keys=context_keys,
+        frequency=sums.frequency,
+        probability_sum=sums.probability,
+        weight_sum=sums.weight,
+        first_choice=sums.first_choice,
+        normalised=routing.normalised,
+        tokenizer_sha256=tokenizer_sha256,
     )
+
+
+class _Sums:
+    """The running sums of `RoutingStatistics`."""
+
+    def __init__(self, vocab_size: int, context_keys: Tensor, routing: Routing) -> None:
+        self.vocab_size, self.context_keys, self.routing = vocab_size, context_keys, routing
+        rows = vocab_size + len(context_keys)
+        self.frequency = torch.zeros(rows, dtype=torch.int64)
+        self.probability = torch.zeros(rows, routing.layers, routing.num_experts, dtype=torch.float64)
+        self.weight = torch.zeros_like(self.probability)
+        self.first_choice = torch.zeros_like(self.probability, dtype=torch.int64)
+
+    def add(self, token_ids: Tensor, mask: Tensor | None, probability: Tensor) -> None:
+        """Count (B, S) tokens by their router probabilities, (B * S, L, E)."""
+        top = probability.topk(self.routing.top_k, dim=-1)
+        chosen = top.values / top.values.sum(-1, keepdim=True) if self.routing.normalised else top.values
+        weights = torch.zeros_like(probability).scatter_(-1, top.indices, chosen)
+        first = torch.nn.functional.one_hot(top.indices[..., 0], self.routing.num_experts)
+        tokens, previous = token_ids.flatten(), previous_tokens(token_ids, mask).flatten()
+        real = torch.ones_like(tokens, dtype=torch.bool) if mask is None else mask.flatten()
+        rows, known = find_rows(self.context_keys, self.vocab_size, tokens, previous)
+        for index, part in ((tokens, real), (rows, real & known)):
+            index = index[part]
+            self.frequency.index_add_(0, index, torch.ones_like(index))
+            self.probability.index_add_(0, index, probability[part].double())
+            self.weight.index_add_(0, index, weights[part].double())
+            self.first_choice.index_add_(0, index, first[part])
+
+
+def _router_probabilities(model: PreTrainedModel, token_ids: Tensor, mask: Tensor | None) -> Tensor:
+    """(B * S, L, E) float32, on the CPU whatever devices the layers are on."""
+    padding = {}
+    if mask is not None:
+        positions = (mask.cumsum(1) - 1).clamp_min(0)
+        padding = {"attention_mask": mask.long().to(model.device), "position_ids": positions.to(model.device)}
+    output = model.model(
+        input_ids=token_ids.to(model.device), use_cache=False, output_router_logits=True, **padding
+    )
+    return torch.stack([logits.cpu() for logits in output.router_logits], dim=1).float().softmax(-1)
+
+
+def _frequent_contexts(
+    sequences: Tensor, mask: Tensor | None, vocab_size: int, batch_size: int, limit: int
+) -> Tensor:
+    """Sorted keys of the `limit` most frequent contexts, counted a slice of the text at a time."""
+    keys, counts = torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64)
+    step = max(1, batch_size) * 64
+    for start in range(0, len(sequences), step):
+        span = slice(start, start + step)
+        part = None if mask is None else mask[span]
+        found = context_key(previous_tokens(sequences[span], part), sequences[span], vocab_size)
+        if part is not None:
+            found = found[part]
+        found, times = found[found >= 0].unique(return_counts=True)
+        keys, place = torch.cat([keys, found]).unique(return_inverse=True)
+        counts = torch.zeros_like(keys).index_add_(0, place, torch.cat([counts, times]))
+    if len(keys) > limit:
+        keys = keys[counts.argsort(descending=True, stable=True)[:limit]].sort().values
+    return keys
+
+
+def _check(model: PreTrainedModel, sequences: Tensor, mask: Tensor | None) -> None:
+    if sequences.numel() == 0 or (mask is not None and not mask.any()):
+        raise UserError("no sequences to collect routing statistics from")
+    check_length(model, sequences.shape[1])
+    highest = int(sequences.max())
+    if highest >= model.config.vocab_size or int(sequences.min()) < 0:
+        raise UserError(
+            f"token id {highest} is outside the model's vocabulary of {model.config.vocab_size}: "
+            "was the text encoded with another tokenizer?"
+        )

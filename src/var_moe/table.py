@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,8 +19,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tinyguardrail.errors import UserError
+from tinyguardrail.files import atomic_file
 from var_moe.config import VARConfig
-from var_moe.statistics import RoutingStatistics, context_key, previous_tokens
+from var_moe.statistics import RoutingStatistics, find_rows, previous_tokens
+from var_moe.thresholds import estimate_rows, held_out_thresholds
 
 # Who decides a call: the token's row, the context's row, the stock router, nobody.
 FAST, CACHED, LEARNED, PADDING = range(4)
@@ -46,8 +48,8 @@ class RoutingTable:
     num_experts: int
     model_sha256: str
     context_keys: Tensor  # (R - V,) int64, sorted
-    experts: Tensor  # (L, R, K) int64; num_experts leaves the second expert out
-    weights: Tensor  # (L, R, K) float32, sum 1
+    experts: Tensor  # (L, R, K) int64; num_experts leaves an expert out
+    weights: Tensor  # (L, R, K) float32
     bypass: Tensor  # (L, R) bool: the row is sure enough to do without the router
     ratio_thresholds: Tensor  # (L,) float32: one expert where second / first weight is at most this
     confidence_threshold: Tensor  # () float64
@@ -58,8 +60,20 @@ class RoutingTable:
         for name in _TENSORS:
             tensor = getattr(self, name).contiguous()
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+            digest.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
+
+    @property
+    def layers(self) -> int:
+        return len(self.bypass)
+
+    @property
+    def top_k(self) -> int:
+        return self.experts.shape[-1]
+
+    def to(self, device: torch.device | str) -> RoutingTable:
+        """The table with its tensors on a device."""
+        return replace(self, **{name: getattr(self, name).to(device) for name in _TENSORS})
 
     def lookup(self, token_ids: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
         """The row of each token: its context's if the table has it, else the token's own.
@@ -71,7 +85,7 @@ class RoutingTable:
             rows: (T,) int64.
             cached: (T,) bool, whether the row is a context's.
         """
-        return _find_rows(self.context_keys, self.vocab_size, token_ids, previous)
+        return find_rows(self.context_keys, self.vocab_size, token_ids, previous)
 
     def plan(self, token_ids: Tensor, mask: Tensor | None = None, before: Tensor | None = None) -> Plan:
         """Decide every call of (B, S) token ids that needs no router.
@@ -95,45 +109,66 @@ class RoutingTable:
         return Plan(routes, experts, weights)
 
     def save(self, path: Path | str) -> None:
+        """Write the table; a file of that name is replaced at once or not at all."""
         tensors = {name: getattr(self, name).contiguous() for name in _TENSORS}
-        save_file(tensors, path, metadata=self._metadata() | {"sha256": self.sha256()})
+        with atomic_file(path) as temporary:
+            save_file(tensors, temporary, metadata=self._metadata() | {"sha256": self.sha256()})
 
     @classmethod
     def load(cls, path: Path | str) -> RoutingTable:
         """Read a table and check it against the hash it was saved with.
 
         Raises:
-            UserError: the content does not match the hash.
+            UserError: there is no such file, it is no table, or the content does not match the hash.
         """
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in _TENSORS}
-        table = cls(
-            config=VARConfig.from_json(metadata["config"]),
-            vocab_size=int(metadata["vocab_size"]),
-            num_experts=int(metadata["num_experts"]),
-            model_sha256=metadata["model_sha256"],
-            **tensors,
-        )
-        if table.sha256() != metadata["sha256"]:
-            raise UserError(f"{path}: the table's content does not match its hash {metadata['sha256'][:12]}")
+        if not Path(path).is_file():
+            raise UserError(f"{path} is missing: build a routing table first")
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata()
+                tensors = {name: file.get_tensor(name) for name in _TENSORS}
+            table = cls(
+                config=VARConfig.from_json(metadata["config"]),
+                vocab_size=int(metadata["vocab_size"]),
+                num_experts=int(metadata["num_experts"]),
+                model_sha256=metadata["model_sha256"],
+                **tensors,
+            )
+            recorded = metadata["sha256"]
+        except Exception as error:  # any byte of the file may be damaged, so anything may be raised
+            raise UserError(f"{path} is no intact routing table: {error}") from None
+        if table.sha256() != recorded:
+            raise UserError(f"{path}: the table's content does not match its hash {recorded[:12]}")
+        if not table._is_consistent():
+            raise UserError(f"{path} is no intact routing table: its tensors differ in layers or rows")
         return table
+
+    def _is_consistent(self) -> bool:
+        layers, rows = self.bypass.shape
+        return (
+            rows == self.vocab_size + len(self.context_keys)
+            and self.experts.shape == self.weights.shape == (layers, rows, self.top_k)
+            and self.ratio_thresholds.shape == (layers,)
+        )
 
     def _metadata(self) -> dict[str, str]:
         return {
-            "config": self.config.to_json(),
+            "config": self.config.decisions_json(),
             "vocab_size": str(self.vocab_size),
             "num_experts": str(self.num_experts),
             "model_sha256": self.model_sha256,
         }
 
 
-def build_table(statistics: RoutingStatistics, config: VARConfig, held_out: Tensor) -> RoutingTable:
+def build_table(
+    statistics: RoutingStatistics, config: VARConfig, held_out: Tensor | None = None
+) -> RoutingTable:
     """Freeze the decisions of every row and set the thresholds.
 
     The thresholds are quantiles over the calls of held-out validation text, so that about
-    `learned_share` of all calls keep the router and `single_share` of the calls in the
-    layers that may drop an expert do so. No model is needed for either.
+    `learned_share` of all calls keep the router and `single_share` of the second experts in
+    the layers that may drop one are dropped. No model is needed for either. Thresholds that
+    the configuration gives stay as given; held-out text is needed for the others only.
 
     Args:
         held_out: (N, S) token ids that the statistics were not collected on.
@@ -141,53 +176,25 @@ def build_table(statistics: RoutingStatistics, config: VARConfig, held_out: Tens
     Raises:
         UserError: there is no held-out text, or a layer named in the configuration is missing.
     """
-    if held_out.numel() == 0:
-        raise UserError("no held-out sequences to set the thresholds on")
-    layers, num_experts = statistics.probability_sum.shape[1:]
-    if any(layer >= layers for layer in config.two_expert_layers):
-        raise UserError(f"two_expert_layers names a layer beyond the model's {layers}")
-    vocab = statistics.vocab_size
-    probability, mean_weight = statistics.smoothed(config.smoothing)  # (R, L, E)
-    kept = statistics.frequency[vocab:] >= config.min_count
-    kept &= torch.tensor(config.use_context)
-    rows = torch.cat([torch.arange(vocab), vocab + kept.nonzero().flatten()])
+    num_experts = statistics.probability_sum.shape[2]
+    rows = estimate_rows(statistics, config)
+    threshold, ratio_thresholds = held_out_thresholds(rows, config, statistics.vocab_size, held_out)
+    bypass = rows.confidence > threshold
+    if config.entropy_threshold is not None:
+        bypass &= rows.entropy <= config.entropy_threshold
 
-    top = mean_weight[rows].topk(statistics.top_k, dim=-1)
-    weights = (top.values / top.values.sum(-1, keepdim=True)).transpose(0, 1)  # (L, R, K)
-    confidence = probability[rows].gather(-1, top.indices)[..., 0].T.contiguous()  # (L, R)
-    confidence[:, :vocab][:, statistics.frequency[:vocab] == 0] = 0  # an unseen token: ask the router
-    ratio = weights[..., -1] / weights[..., 0]  # (L, R)
-
-    context_keys = statistics.context_keys[kept]
-    held_rows, _ = _find_rows(
-        context_keys, vocab, held_out.reshape(-1), previous_tokens(held_out).reshape(-1)
-    )
-    threshold = torch.tensor(0.0, dtype=torch.float64)
-    if config.learned_share > 0:
-        threshold = torch.quantile(confidence[:, held_rows].flatten(), config.learned_share)
-    bypass = confidence > threshold
-
-    ratio_thresholds = torch.full((layers,), -1.0)  # no ratio is negative: two experts
-    free = [layer for layer in range(layers) if layer not in config.two_expert_layers]
-    if free and config.single_share > 0:
-        ratio_thresholds[free] = torch.quantile(
-            ratio[free][:, held_rows].flatten(), config.single_share
-        ).float()
-    single = ratio.float() <= ratio_thresholds[:, None]  # (L, R)
-
-    experts = top.indices.transpose(0, 1).contiguous()  # (L, R, K)
-    experts[..., 1:][single] = num_experts
-    experts[~bypass] = num_experts
-    weights = weights.float().contiguous()
-    weights[single] = torch.eye(statistics.top_k)[0]
+    dropped = torch.zeros_like(rows.experts, dtype=torch.bool)  # (L, R, K)
+    dropped[..., 1:] = rows.ratio.float() <= ratio_thresholds[:, None, None]
+    weights = share_out(rows.weights, dropped, statistics.normalised).float().contiguous()
     weights[~bypass] = 0
+    dropped |= ~bypass[..., None]
     return RoutingTable(
-        config=config,
-        vocab_size=vocab,
+        config=config.decisions(),
+        vocab_size=statistics.vocab_size,
         num_experts=num_experts,
         model_sha256=statistics.model_sha256,
-        context_keys=context_keys,
-        experts=experts,
+        context_keys=rows.context_keys,
+        experts=rows.experts.masked_fill(dropped, num_experts),
         weights=weights,
         bypass=bypass,
         ratio_thresholds=ratio_thresholds,
@@ -195,12 +202,16 @@ def build_table(statistics: RoutingStatistics, config: VARConfig, held_out: Tens
     )
 
 
-def _find_rows(
-    context_keys: Tensor, vocab_size: int, token_ids: Tensor, previous: Tensor
-) -> tuple[Tensor, Tensor]:
-    if not len(context_keys):
-        return token_ids, torch.zeros_like(token_ids, dtype=torch.bool)
-    key = context_key(previous, token_ids, vocab_size)
-    position = torch.searchsorted(context_keys, key).clamp_(max=len(context_keys) - 1)
-    cached = context_keys[position] == key
-    return torch.where(cached, position + vocab_size, token_ids), cached
+def share_out(weights: Tensor, dropped: Tensor, normalised: bool) -> Tensor:
+    """Give the weight of the experts left out to those that stay, in proportion.
+
+    Args:
+        weights: (..., K), the first one's at [..., 0].
+        dropped: (..., K) bool, never the first.
+        normalised: the weights of a call sum to 1; else to what they summed to before.
+    """
+    kept = weights.masked_fill(dropped, 0)
+    shared = kept / kept.sum(-1, keepdim=True)
+    if not normalised:
+        shared = shared * weights.sum(-1, keepdim=True)
+    return torch.where(dropped.any(-1, keepdim=True), shared, weights)

@@ -31,6 +31,7 @@ from tinyguardrail.evaluation.scores import Scores, load_scores
 from tinyguardrail.evaluation.significance import ParentBootstrap
 from tinyguardrail.evaluation.suites import build_suites
 from tinyguardrail.evaluation.var import evaluate_var
+from tinyguardrail.evaluation.var_studies import read_ablation, read_search
 from tinyguardrail.params import Params
 
 
@@ -96,8 +97,8 @@ def evaluate(params: Params) -> Results:
     latency, hardware = evaluate_latency(params.seeds)
     if latency:
         systems["guard"]["latency"] = latency
-    corpus, var_metrics, var = evaluate_var(params.seeds, statistics.bootstrap_samples, statistics.seed)
-    systems["var"] = {corpus: var_metrics}
+    systems["var"], var = evaluate_var(params)
+    var |= {"search": read_search(), "ablation": read_ablation(params.var.ablate.seeds)}
     return Results(
         systems=systems,
         collapsed=collapsed_seeds(scores, routed),
@@ -109,7 +110,7 @@ def evaluate(params: Params) -> Results:
             "reliability": curves.reliability(scores, routed, params.calibration.bins),
         },
         confusion=confusion(scores, routed),
-        var={**var, "corpus": corpus},
+        var=var,
         hardware=hardware,
         families=blocked_by_family(scores, routed),
         router_distribution=distribution(scores, routed, training),

@@ -13,10 +13,11 @@ from matplotlib.ticker import PercentFormatter
 
 from tinyguardrail.evaluation.evaluate import Results
 from tinyguardrail.evaluation.summary import Summary
-from tinyguardrail.evaluation.var import NON_INFERIORITY_MARGIN
 from tinyguardrail.reporting import style
 from tinyguardrail.reporting.tables import shown_attacks
+from tinyguardrail.reporting.targets import look_up
 from tinyguardrail.reporting.text import readable, variant_title
+from tinyguardrail.reporting.var_figures import var_front
 
 PERCENT = PercentFormatter(xmax=1, decimals=0)
 
@@ -44,6 +45,7 @@ def write_figures(
         "reliability": (2.2, lambda f: reliability(f, results)),
         "training": (2.1, lambda f: loss_curves(f, training, seeds)),
         "var": (1.0 + 0.2 * len(seeds), lambda f: var(f, results, seeds)),
+        "var_front": (2.3, lambda f: var_front(f, results.var["search"])),
     }
     for name, (height, draw) in drawings.items():
         with style.figure(height) as drawn:
@@ -138,7 +140,7 @@ def loss_curves(drawn: Figure, training: list[dict[str, list[float | None]]], se
 
 
 def var(drawn: Figure, results: Results, seeds: Sequence[int]) -> None:
-    """Relative perplexity change of each seed with its interval over sequences, and the margin."""
+    """Relative perplexity change of each seed with its interval over documents, and the margin."""
     axes = drawn.subplots()
     for place, (change, (low, high)) in enumerate(
         zip(results.var["change"], results.var["interval"], strict=True)
@@ -147,7 +149,8 @@ def var(drawn: Figure, results: Results, seeds: Sequence[int]) -> None:
             change, place, xerr=[[change - low], [high - change]], fmt="o", color=style.BLUE, capsize=2
         )
     axes.axvline(0, color="black", linewidth=0.7)
-    axes.axvline(NON_INFERIORITY_MARGIN, color=style.ORANGE, linewidth=0.9, linestyle="--")
+    margin = look_up(results, ("var", "*", "perplexity_change")).extra["non_inferiority_margin"]
+    axes.axvline(margin, color=style.ORANGE, linewidth=0.9, linestyle="--")
     axes.set_yticks(range(len(seeds)), [f"seed {seed}" for seed in seeds])
     axes.set(ylim=(len(seeds) - 0.5, -0.5), xlabel="perplexity change (dashed: margin of non-inferiority)")
     axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=1))

@@ -13,6 +13,7 @@ from tinyguardrail.reporting.left_out_table import families_that_changed
 from tinyguardrail.reporting.table import Table
 from tinyguardrail.reporting.targets import TARGETS, judge, look_up
 from tinyguardrail.reporting.text import BANNERS, MISSING, interval, kind_of, number
+from tinyguardrail.reporting.var_tables import var_grade
 
 # name -> (system, test, metric). Timings have no place here: this file is compared
 # between experiments, and theirs would differ without a cause.
@@ -52,6 +53,8 @@ MAY_BE_MISSING = (
     "guard.size.fp32_size_mb",
     "var.speedup_vs_best_stock",
     "var.speedup_vs_own_kernel",
+    "var.skip_speedup_vs_best_stock",
+    "var.decode_1_threads1.speedup_vs_best_stock",
 )
 # The same for prose that the full scale alone has.
 PUBLIC_MAY_BE_MISSING = (
@@ -94,7 +97,11 @@ def numbers(
         "banner": BANNERS[params.scale],
         "digests": digests,
         "hardware": {key: str(hardware[key]) for key in ("cpu", "cores", "threads")},
-        "var": {"preset": results.var["preset"], "corpus": results.var["corpus"]},
+        "var": {
+            "preset": results.var["preset"],
+            "corpus": results.var["corpus"],
+            "grade": var_grade(results),
+        },
         "bars": judged(results),
         "evasion": _evasion(results.systems["guard"]["evasion"]),
         "leave_one_out": families_that_changed(results),
@@ -112,19 +119,31 @@ def _value(raw: float, kind: str, bounds: Sequence[float] | None = None) -> dict
 
 
 def _measured(results: Results) -> dict[str, Any]:
-    """Every summary by its path; VAR's without the corpus, of which there is one."""
+    """Every summary by its path; those of VAR's corpus, of which there is one, without its name."""
     values = {}
     for system, tests in results.systems.items():
         for test, found in tests.items():
             for metric, summary in found.items():
-                name = f"var.{metric}" if system == "var" else f"{system}.{test}.{metric}"
+                own = (system, test) == ("var", results.var["corpus"])
+                name = f"var.{metric}" if own else f"{system}.{test}.{metric}"
                 values[name] = _value(summary.mean, kind_of(metric), summary.interval)
                 if "p_holm" in summary.extra:
                     values[f"{name}.p"] = _p_value(summary.extra["p_holm"])
     change = look_up(results, ("var", "*", "perplexity_change"))
-    values["var.perplexity_change_over_sequences"] = _value(
-        change.mean, "percent_change", change.extra["ci95_sequences"]
+    values["var.perplexity_change_over_documents"] = _value(
+        change.mean, "percent_change", change.extra["ci95_documents"]
     )
+    values["var.p_documents"] = _p_value(change.extra["p_documents"])
+    values["var.trials"] = _value(len(results.var["search"]["trials"]), "count")
+    plain, whole = (results.var["ablation"][arm] for arm in ("plain", "all"))
+    values |= {
+        "var.training_cost": _value(
+            whole["off_against_plain"], "percent_change", whole["off_against_plain_ci95"]
+        ),
+        "var.plain_change": _value(
+            plain["perplexity_change"], "percent_change", plain["perplexity_change_ci95"]
+        ),
+    }
     return values
 
 
@@ -173,6 +192,7 @@ def _settings(params: Params) -> dict[str, Any]:
         "params.quantized_from": _value(_from_epoch(params.train.quantization_aware_epoch), "count"),
         "params.deep_share": _value(params.train.deep_share, "percent"),
         "params.leave_one_out_rows": _value(params.leave_one_out.rows, "count"),
+        "params.var_margin": _value(params.var.margin, "percent"),
         "params.alpha": _value(params.statistics.alpha, "setting"),
         "params.bootstrap_samples": _value(params.statistics.bootstrap_samples, "count"),
     }

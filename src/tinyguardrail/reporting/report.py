@@ -12,6 +12,7 @@ from tinyguardrail.evaluation.inputs import read_data_card, read_training
 from tinyguardrail.evaluation.summary import rounded
 from tinyguardrail.files import atomic_folder, write_json
 from tinyguardrail.params import Params
+from tinyguardrail.reporting import var_figures
 from tinyguardrail.reporting.figures import write_figures
 from tinyguardrail.reporting.model_card import write_model_card
 from tinyguardrail.reporting.numbers import headline, numbers
@@ -86,12 +87,13 @@ def _write_curves(folder: Path, results: Results, params: Params) -> None:
     changes = zip(params.seeds, results.var["change"], results.var["interval"], strict=True)
     rows = [[seed, *(rounded(cell) for cell in (change, *bounds))] for seed, change, bounds in changes]
     write_csv(folder / "var.csv", ["seed", "perplexity_change", "low", "high"], rows)
+    write_csv(folder / "var_front.csv", var_figures.HEADER, var_figures.front_rows(results.var["search"]))
 
 
 def _sources(params: Params) -> dict[str, str]:
     """Figure name -> the file it shows and the start of its hash."""
     sources = {}
-    for name in ("detection", "routing", "router_scores", "roc", "reliability", "var"):
+    for name in ("detection", "routing", "router_scores", "roc", "reliability", "var", "var_front"):
         path = paths.PLOTS / f"{name}.csv"
         sources[name] = f"{path.as_posix()} {digest(path)}"
     logs = [paths.TRAINING / f"{paths.seed_name(seed)}.csv" for seed in params.seeds]

@@ -29,6 +29,7 @@ from tinyguardrail.reporting.text import (
     variant_title,
     with_interval,
 )
+from tinyguardrail.reporting.var_tables import var_tables
 
 FEWEST_ROWS = 16  # of attacks: a variant with fewer stands in results/metrics.json alone
 ARMS = ("guard", "guard_always_fast", "guard_always_deep")
@@ -48,7 +49,7 @@ def build_tables(results: Results, data_card: dict[str, Any]) -> list[Table]:
         _hard_negatives(results),
         _size(results),
         _int8(results),
-        _var(results),
+        *var_tables(results),
         _significance(results),
         *data_tables(data_card),
     ]
@@ -197,29 +198,6 @@ def _calibration(results: Results) -> Table:
         "Calibration of all rows, disguised ones included: fitted on validation rows, kept on test rows."
     )
     return Table("calibration", caption, header, rows)
-
-
-def _var(results: Results) -> Table:
-    titles = {
-        "perplexity_baseline": "Perplexity, router untouched",
-        "perplexity_var": "Perplexity with VAR",
-        "perplexity_change": "Change",
-        "fast_share": "Calls from token rows",
-        "cached_share": "Calls from context rows",
-        "learned_share": "Calls left to the router",
-        "experts_per_call": "Experts per call",
-        "speedup_vs_best_stock": "Throughput, best stock kernel = 1",
-        "speedup_vs_own_kernel": "Throughput, own kernel = 1",
-    }
-    rows = []
-    for metric, title in titles.items():
-        summary, kind = look_up(results, ("var", "*", metric)), kind_of(metric)
-        bounds = interval(summary.interval, kind) if summary else ""
-        rows.append((title, number(summary.mean if summary else None, kind), bounds))
-        if metric == "perplexity_change":
-            rows.append(("\u2014 over sequences", "", interval(summary.extra["ci95_sequences"], kind)))
-    header = ("", "Mean", "95% interval")
-    return Table("var", "Verifiable adaptive routing on the reference model.", header, rows)
 
 
 def _significance(results: Results) -> Table:

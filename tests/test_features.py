@@ -1,6 +1,7 @@
 """No character of a text is lost between the string and the model."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,6 +35,18 @@ def test_every_text_gives_windows_of_the_right_shape(tiny_extractor, text):
     assert batch.char_ids.min() >= 0
     assert batch.char_ids.max() < tiny_extractor.char_table_size
     assert (batch.input_ids[:, 0] == tiny_extractor.cls).all()
+
+
+@pytest.mark.parametrize("multiple", [1, 2, 8])
+def test_a_batch_is_padded_to_a_length_that_the_multiple_divides(tiny_extractor, multiple):
+    windows = tiny_extractor.windows(["hello", "hello cat say what"])
+    plain, padded = tiny_extractor.collate(windows), tiny_extractor.collate(windows, multiple)
+    longest = plain.input_ids.shape[1]
+    assert padded.input_ids.shape[1] in range(longest, longest + multiple)
+    assert padded.input_ids.shape[1] % multiple == 0
+    for before, after in zip(plain, padded, strict=True):
+        np.testing.assert_array_equal(after[:, :longest], before)
+    assert not padded.attention_mask[:, longest:].any()
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=[]), max_size=30))

@@ -37,6 +37,7 @@ SETTINGS = Train(
     router_weight=0.1,
     ratio_weight=0.1,
     balance_weight=0.01,
+    threat_weight=0.5,
     energy_weight=0.0,
     energy_margin=2.0,
     deep_share=0.3,

@@ -25,7 +25,7 @@ from tinyguardrail.inference.quantize import (
 from tinyguardrail.training.adversarial import EmbeddingAttack
 from tinyguardrail.training.examples import LabelError, LabelledTexts
 from tinyguardrail.training.log import Log, TrackerError
-from tinyguardrail.training.losses import energy_loss
+from tinyguardrail.training.losses import energy_loss, threat_logits
 from tinyguardrail.training.quantization_aware import fake_quantize, forward_quantized
 from tinyguardrail.training.sampling import draw_rows
 
@@ -92,6 +92,14 @@ def test_a_label_that_the_model_lacks_names_both():
 
 
 # ---- energy, adversarial steps, rounding ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("benign", [0, 2])
+def test_threat_logits_keep_the_probability_of_benign(benign):
+    logits = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
+    pair = threat_logits(logits, benign).softmax(-1)
+    np.testing.assert_allclose(pair[:, 0], logits.softmax(-1)[:, benign], rtol=1e-5)
+    np.testing.assert_allclose(pair.sum(-1), 1, rtol=1e-5)
 
 
 def test_energy_is_a_squared_hinge_on_the_log_odds_of_a_threat_in_benign_texts():

@@ -129,6 +129,7 @@ class Train(Strict):
     router_weight: Annotated[float, Field(ge=0)]
     ratio_weight: Annotated[float, Field(ge=0)]
     balance_weight: Annotated[float, Field(ge=0)]
+    threat_weight: Annotated[float, Field(ge=0)]
     energy_weight: Annotated[float, Field(ge=0)]
     energy_margin: Annotated[float, Field(ge=0)]
     deep_share: OpenFraction

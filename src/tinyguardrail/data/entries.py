@@ -121,7 +121,7 @@ class TopicFrames(Entry):
     """What is asked about a topic, harmless or for the harm itself."""
 
     label: Literal["jailbreak", "benign"]
-    about: Literal["people", "any"]
+    about: Literal["people", "society", "any"]
     topic_frames: Annotated[
         list[Annotated[str, _some_slots("noun gerund verb people")]],
         Field(min_length=1),
@@ -129,12 +129,15 @@ class TopicFrames(Entry):
     ]
 
 
+SHELL_SLOTS = "character setting twist role persona world purpose disclaimer"
+
+
 class Shells(Entry):
     """Set-ups around a task of one kind."""
 
     takes: str
     shells: Annotated[
-        list[Annotated[str, _some_slots("character setting twist task", "task")]],
+        list[Annotated[str, _some_slots(f"{SHELL_SLOTS} task", "task")]],
         Field(min_length=1),
         AfterValidator(_all_differ),
     ]

@@ -73,10 +73,12 @@ class Grammar:
         self.scenario_tasks = [entry for entry in entries if isinstance(entry, ScenarioTasks)]
         self.planted_tasks = [entry for entry in entries if isinstance(entry, PlantedTasks)]
         self.documents = [entry for entry in entries if isinstance(entry, Documents | Tables)]
-        self.slots: dict[str, dict[str, list[str]]] = defaultdict(dict)
+        self.slots: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         for entry in entries:
             if isinstance(entry, SlotValues):
-                self.slots[entry.language].update(entry.slots)
+                for name, values in entry.slots.items():
+                    known = self.slots[entry.language][name]
+                    known += [value for value in values if value not in known]
         _check_slots(folder, self)
 
     def dress(self, language: str, dressing: int, rng: Random) -> Callable[[str], str]:
@@ -121,7 +123,8 @@ def _parse(place: str, entry: Any) -> Entry:
 
 def _check_slots(folder: Path, grammar: Grammar) -> None:
     for entry in grammar.shells:
-        if missing := {"character", "setting", "twist"} - grammar.slots[entry.language].keys():
+        used = {name for shell in entry.shells for name in re.findall(r"{(\w+)}", shell)} - {"task"}
+        if missing := used - grammar.slots[entry.language].keys():
             raise CorpusError(f"{folder}: shells in {entry.language} lack slots {', '.join(sorted(missing))}")
     for entry in grammar.documents:
         if isinstance(entry, Documents):

@@ -10,34 +10,30 @@ import re
 from collections.abc import Iterator
 from random import Random
 
+from tinyguardrail.data.entries import SHELL_SLOTS
 from tinyguardrail.data.grammar import Grammar
 from tinyguardrail.data.records import BENIGN, NO_TRANSFORM, Record, parent_of
-from tinyguardrail.data.splits import check_pool, quotas, split_of
+from tinyguardrail.data.splits import paired_rows, split_of
 from tinyguardrail.data.topics import nearest
 from tinyguardrail.params import Data
 
 FAMILY = "borderline_scenario"
 TWIN_FAMILY = "scenario_counterfactual"
-VARIANTS = 12  # fillings of one shell and task after which a pool counts as used up
+VARIANTS = 3  # fillings of one shell and task after which a pool counts as used up
 _SENTENCE_START = re.compile(r"(?:^|[.!?][\"')]?\s+|\n)(\{\w+\})")
 
 
 def scenario_pairs(grammar: Grammar, wanted: int, data: Data) -> Iterator[Record]:
     """`wanted` benign rows, each followed by its hostile twin.
 
-    Training makes up for what the held-out splits lack.
-
     Raises:
-        SplitError: the shells and tasks give fewer; the setting is named.
+        SplitError: as in `paired_rows`.
     """
-    lacking = 0
-    for split, quota in quotas(wanted, data).items():
-        rng = Random(f"{data.split_seed}:{split}:scenarios")
-        target = quota + (lacking if split == "train" else 0)
-        rows = list(_pairs_of(grammar, split, target, data, rng))
-        lacking += quota - len(rows) // 2
-        yield from rows
-    check_pool("scenarios", wanted, wanted - lacking)
+
+    def pairs_of(split: str, target: int, rng: Random) -> Iterator[Record]:
+        return _pairs_of(grammar, split, target, data, rng)
+
+    yield from paired_rows("scenarios", wanted, data, pairs_of)
 
 
 def _pairs_of(grammar: Grammar, split: str, wanted: int, data: Data, rng: Random) -> Iterator[Record]:
@@ -75,7 +71,9 @@ def _pairs_of(grammar: Grammar, split: str, wanted: int, data: Data, rng: Random
 def _fill(shell: str, values: dict[str, list[str]], rng: Random) -> str:
     """The shell with all but its task; what starts a sentence gets a capital letter."""
     first = {match.group(1) for match in _SENTENCE_START.finditer(shell)}
-    for name in ("character", "setting", "twist"):
+    for name in SHELL_SLOTS.split():
+        if f"{{{name}}}" not in shell:
+            continue
         value = rng.choice(values[name])
         slot = f"{{{name}}}"
         if "," in value:  # an aside ends where the sentence goes on

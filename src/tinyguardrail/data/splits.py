@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from random import Random
 
 import numpy as np
 
@@ -42,6 +44,27 @@ def quotas(wanted: int, data: Data) -> dict[str, int]:
         "test": round(wanted * data.test_fraction),
     }
     return {**held_out, "train": wanted - sum(held_out.values())}
+
+
+def paired_rows(
+    setting: str, wanted: int, data: Data, pairs_of: Callable[[str, int, Random], Iterable[Record]]
+) -> Iterator[Record]:
+    """`wanted` benign rows, each followed by its hostile twin; training makes up for what others lack.
+
+    Args:
+        setting: of `hard_negatives`, for messages and the seed.
+        pairs_of: gives both rows of up to so many pairs of a split.
+
+    Raises:
+        SplitError: the pool gives fewer; the setting is named.
+    """
+    lacking = 0
+    for split, quota in quotas(wanted, data).items():
+        target = quota + (lacking if split == "train" else 0)
+        rows = list(pairs_of(split, target, Random(f"{data.split_seed}:{split}:{setting}")))
+        lacking += quota - len(rows) // 2
+        yield from rows
+    check_pool(setting, wanted, wanted - lacking)
 
 
 def check_pool(setting: str, wanted: int, found: int, also: str = "") -> None:

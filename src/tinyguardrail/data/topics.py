@@ -13,12 +13,13 @@ from random import Random
 from tinyguardrail.data.entries import Topic
 from tinyguardrail.data.grammar import Grammar
 from tinyguardrail.data.records import BENIGN, NO_TRANSFORM, Record, parent_of
-from tinyguardrail.data.splits import check_pool, quotas, split_of
+from tinyguardrail.data.splits import paired_rows, split_of
 from tinyguardrail.params import Data
 
 FAMILY = "borderline_topics"
 TWIN_FAMILY = "topic_counterfactual"
-ROUNDS = 12  # of openers and closers after which a pool counts as used up
+KINDS = ("people", "society")  # what a topic may be about
+ROUNDS = 3  # of openers and closers after which a pool counts as used up
 BARE = 3  # of six rows stand without an opener and a closer
 CANDIDATES = 4  # hostile asks drawn, of which the nearest in length is taken
 
@@ -26,49 +27,45 @@ CANDIDATES = 4  # hostile asks drawn, of which the nearest in length is taken
 def topic_pairs(grammar: Grammar, wanted: int, data: Data) -> Iterator[Record]:
     """`wanted` benign rows, each followed by a hostile one on the same topic.
 
-    Training makes up for what the held-out splits lack.
-
     Raises:
-        SplitError: the frames and topics give fewer; the setting is named.
+        SplitError: as in `paired_rows`.
     """
-    lacking = 0
-    for split, quota in quotas(wanted, data).items():
-        rng = Random(f"{data.split_seed}:{split}:topics")
-        target = quota + (lacking if split == "train" else 0)
-        rows = list(_pairs_of(grammar, split, target, data, rng))
-        lacking += quota - len(rows) // 2
-        yield from rows
-    check_pool("topics", wanted, wanted - lacking)
+
+    def pairs_of(split: str, target: int, rng: Random) -> Iterator[Record]:
+        return _pairs_of(grammar, split, target, data, rng)
+
+    yield from paired_rows("topics", wanted, data, pairs_of)
 
 
 def _pairs_of(grammar: Grammar, split: str, wanted: int, data: Data, rng: Random) -> Iterator[Record]:
     def mine(text: str) -> bool:
         return split_of(parent_of("authored", text), data) == split
 
-    hostile: dict[str, list[str]] = defaultdict(list)
+    hostile: dict[tuple[str, str], list[str]] = defaultdict(list)  # by language and what they are about
     benign = []
     for entry in grammar.topic_frames:
         for frame in filter(mine, entry.topic_frames):
             if entry.label == BENIGN:
                 benign.append((entry.language, entry.about, frame))
             else:
-                hostile[entry.language].append(frame)
+                for about in KINDS if entry.about == "any" else (entry.about,):
+                    hostile[entry.language, about].append(frame)
     combined = [
-        (language, frame, topic)
+        (language, frame, topic, hostile[language, entry.about])
         for language, about, frame in benign
         for entry in grammar.topics
-        if entry.language == language and about in ("any", entry.about) and hostile[language]
+        if entry.language == language and about in ("any", entry.about) and hostile[language, entry.about]
         for topic in entry.topics
         if mine(topic.noun)
     ]
     made: set[str] = set()
     pairs = 0
     for again in range(ROUNDS if combined else 0):
-        for language, frame, topic in rng.sample(combined, len(combined)):
+        for language, frame, topic, unkind in rng.sample(combined, len(combined)):
             if pairs == wanted:
                 return
             dress = grammar.dress(language, rng.randint(1 if again else 1 - BARE, 3), rng)
-            other = nearest(hostile[language], frame, rng)
+            other = nearest(unkind, frame, rng)
             texts = dress(_fill(frame, topic)), dress(_fill(other, topic))
             if made.isdisjoint(texts):
                 made.update(texts)

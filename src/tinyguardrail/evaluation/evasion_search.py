@@ -16,6 +16,7 @@ import numpy as np
 from tinyguardrail.data.records import BENIGN, NO_TRANSFORM, Record
 from tinyguardrail.inference.runtime import Guard
 from tinyguardrail.progress import progress
+from tinyguardrail.spread import spread
 
 UNCHANGED = "none"
 
@@ -37,7 +38,7 @@ def choose_texts(rows: Sequence[Record], count: int) -> list[int]:
     # The smallest group first: what it lacks is left to the others.
     for left, own in zip(range(len(by_label), 0, -1), sorted(by_label.values(), key=len), strict=True):
         wanted = min((count - len(chosen)) // left, len(own))
-        chosen += [own[place] for place in np.linspace(0, len(own) - 1, wanted).astype(int)]
+        chosen += spread(own, wanted)
     return sorted(chosen)
 
 

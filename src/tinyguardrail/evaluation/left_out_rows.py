@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from tinyguardrail.data.records import BENIGN, NO_TRANSFORM, Record
 from tinyguardrail.errors import UserError
 from tinyguardrail.params import LeaveOneOut
+from tinyguardrail.spread import spread
 
 REFERENCE = "none"  # what the reference guard is trained without
 # Families that a composition applies, beside its own. Leetspeak is one of the encodings.
@@ -66,7 +65,7 @@ def choose_rows(rows: Mapping[str, Sequence[Record]], family: str, settings: Lea
     held_out = rows["validation"]
     kept = [place for place, row in enumerate(held_out) if family not in families_of(row)]
     kept.sort(key=lambda place: held_out[place].label == BENIGN)  # twins alternate with threats in the file
-    validation = {place: held_out[place] for place in sorted(_spread(kept, settings.validation_rows))}
+    validation = {place: held_out[place] for place in sorted(spread(kept, settings.validation_rows))}
     test = {len(held_out) + place: rows["test"][place] for place in _test(rows["test"], family, settings)}
     return Chosen(train, list(validation.values()), validation | test)
 
@@ -89,9 +88,4 @@ def _test(rows: Sequence[Record], family: str, settings: LeaveOneOut) -> list[in
                 raise LeftOutError(
                     f"the test split has no disguised {title} of {name}; run dvc repro --force synthesize"
                 )
-    return sorted(place for side in sides.values() for place in _spread(side, settings.test_rows))
-
-
-def _spread(places: list[int], count: int) -> list[int]:
-    chosen = np.linspace(0, len(places) - 1, min(count, len(places))).astype(int)
-    return [places[index] for index in chosen]
+    return sorted(place for side in sides.values() for place in spread(side, settings.test_rows))

@@ -109,9 +109,10 @@ class FeatureExtractor:
         positions = np.minimum(starts[:, None] + offsets, len(padded) - 1)
         return np.where(inside, padded[positions], 0)
 
-    def collate(self, windows: Sequence[Window]) -> Batch:
-        """Pad windows to the longest of them."""
+    def collate(self, windows: Sequence[Window], multiple: int = 1) -> Batch:
+        """Pad windows to the longest of them, or on to the next length that `multiple` divides."""
         length = max(len(window.input_ids) for window in windows)
+        length += -length % multiple
         input_ids = np.full((len(windows), length), self.pad, dtype=np.int64)
         attention_mask = np.zeros((len(windows), length), dtype=np.int64)
         char_ids = np.zeros((len(windows), length, self.chars_per_token), dtype=np.int64)

@@ -189,6 +189,7 @@ def _settings(params: Params) -> dict[str, Any]:
         "params.epochs": _value(params.train.epochs, "count"),
         "params.rows_per_epoch": _value(params.train.rows_per_epoch or 0, "count"),
         "params.adversarial_from": _value(_from_epoch(params.train.adversarial_epoch), "count"),
+        "params.threat_weight": _value(params.train.threat_weight, "factor"),
         "params.quantized_from": _value(_from_epoch(params.train.quantization_aware_epoch), "count"),
         "params.deep_share": _value(params.train.deep_share, "percent"),
         "params.leave_one_out_rows": _value(params.leave_one_out.rows, "count"),

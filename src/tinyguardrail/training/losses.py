@@ -1,4 +1,4 @@
-"""What the guard is trained on: focal loss of both branches, three losses of routing, an optional energy."""
+"""What the guard is trained on: focal losses of both branches, three of routing, an optional energy."""
 
 from __future__ import annotations
 
@@ -13,6 +13,13 @@ def focal_loss(logits: torch.Tensor, labels: torch.Tensor, alpha: float, gamma: 
     """Focal loss of each text (Lin et al. 2017, 1708.02002, eq. 5): (B, L), (B,) -> (B,)."""
     cross_entropy = functional.cross_entropy(logits.float(), labels, reduction="none")
     return alpha * (1 - torch.exp(-cross_entropy)) ** gamma * cross_entropy
+
+
+def threat_logits(logits: torch.Tensor, benign: int) -> torch.Tensor:
+    """Benign against any threat, (B, L) -> (B, 2); softmax keeps the probability of benign."""
+    logits = logits.float()
+    threats = torch.cat((logits[:, :benign], logits[:, benign + 1 :]), dim=-1)
+    return torch.stack((logits[:, benign], threats.logsumexp(-1)), dim=-1)
 
 
 def router_loss(
@@ -65,6 +72,5 @@ def energy_loss(logits: torch.Tensor, labels: torch.Tensor, benign: int, margin:
         benign: id of the benign label.
         margin: log-odds that a benign text shall keep from the even ones.
     """
-    mine = logits.float()[labels == benign]
-    threat = torch.cat((mine[:, :benign], mine[:, benign + 1 :]), dim=-1).logsumexp(-1) - mine[:, benign]
-    return functional.relu(threat + margin).square().sum() / max(1, len(mine))
+    mine = threat_logits(logits[labels == benign], benign)
+    return functional.relu(mine[:, 1] - mine[:, 0] + margin).square().sum() / max(1, len(mine))

@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from tinyguardrail.data.records import BENIGN
 from tinyguardrail.errors import UserError
 from tinyguardrail.model.features import FeatureExtractor
 from tinyguardrail.model.modeling import GuardForSequenceClassification, GuardOutput
 from tinyguardrail.params import Train
 from tinyguardrail.progress import progress
+from tinyguardrail.spread import spread
 from tinyguardrail.training.adversarial import EmbeddingAttack
 from tinyguardrail.training.batches import epoch_batches
 from tinyguardrail.training.checkpoint import Checkpoint
@@ -27,6 +29,7 @@ from tinyguardrail.training.losses import (
     focal_loss,
     ratio_loss,
     router_loss,
+    threat_logits,
 )
 from tinyguardrail.training.optimizer import build_optimizer, schedule, set_rates
 from tinyguardrail.training.quantization_aware import forward_quantized
@@ -34,6 +37,8 @@ from tinyguardrail.training.sampling import draw_rows
 from tinyguardrail.training.validation import RouterScale, predict, validate
 
 LOG_EVERY = 10  # steps
+# Few lengths of batches mean few shapes of products, whose kernels are made once and found again.
+PAD_MULTIPLE = 8
 CRITERION = "validation_macro_f1"
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory")
 Losses = dict[str, torch.Tensor]
@@ -119,6 +124,7 @@ class Trainer:
                 self._save(state | {"step": step + 1, "log": log.rows})
                 saved = time.monotonic()
         self.checkpoint.load_best(self.model)
+        self.workers.wait()  # the first process removes the folder next
         self._set_router_scale(held_out)
         return log.as_csv()
 
@@ -163,7 +169,7 @@ class Trainer:
         settings = self.settings
         labels = torch.from_numpy(examples.labels[rows]).to(self.workers.device)
         mine = self.workers.share(rows)
-        batch = self.extractor.collate([examples.windows[row] for row in mine])
+        batch = self.extractor.collate([examples.windows[row] for row in mine], PAD_MULTIPLE)
         inputs = [torch.from_numpy(array).to(self.workers.device) for array in batch]
         forward = self._forward_of(epoch)
         output = self.workers.gather(forward(self.wrapped, *inputs), len(rows))
@@ -188,7 +194,18 @@ class Trainer:
         return forward
 
     def _focal(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return focal_loss(logits, labels, self.settings.focal_alpha, self.settings.focal_gamma)
+        """(B, L), (B,) -> (B,): which label, and, weighted by `threat_weight`, whether a threat at all."""
+        shape = self.settings.focal_alpha, self.settings.focal_gamma
+        loss = focal_loss(logits, labels, *shape)
+        if self.settings.threat_weight > 0:
+            benign = self._benign
+            threat = focal_loss(threat_logits(logits, benign), (labels != benign).long(), *shape)
+            loss = loss + self.settings.threat_weight * threat
+        return loss
+
+    @property
+    def _benign(self) -> int:
+        return self.model.config.label2id[BENIGN]
 
     def _classification(self, output: GuardOutput, labels: torch.Tensor) -> torch.Tensor:
         return sum(self._focal(logits, labels).mean() for logits in (output.fast_logits, output.deep_logits))
@@ -212,9 +229,8 @@ class Trainer:
             + settings.balance_weight * parts["loss_balance"]
         )
         if settings.energy_weight > 0:
-            benign = self.model.config.label2id["benign"]
             parts["loss_energy"] = sum(
-                energy_loss(logits, labels, benign, settings.energy_margin)
+                energy_loss(logits, labels, self._benign, settings.energy_margin)
                 for logits in (output.fast_logits, output.deep_logits)
             )
             total = total + settings.energy_weight * parts["loss_energy"]
@@ -224,8 +240,8 @@ class Trainer:
 
     def _held_out(self, validation: LabelledTexts) -> Examples:
         """Validation rows, evenly spread, that every epoch is measured on."""
-        rows = np.linspace(0, len(validation) - 1, min(self.settings.validation_rows, len(validation)))
-        return validation.examples(self.extractor, rows.astype(int), [self.seed])
+        rows = spread(range(len(validation)), self.settings.validation_rows)
+        return validation.examples(self.extractor, rows, [self.seed])
 
     def _end_epoch(self, held_out: Examples, state: dict, epoch: int) -> dict[str, float]:
         """Measure the epoch; where it is the best so far, note it in `state` and keep its weights."""

@@ -4,7 +4,7 @@ from tinyguardrail.compute import repeatable
 from tinyguardrail.data.records import read_records
 from tinyguardrail.files import atomic_folder, write_json
 from tinyguardrail.inference.agreement import compare_precisions
-from tinyguardrail.inference.export import check_parity, write_graphs
+from tinyguardrail.inference.export import check_parity, set_router_scales, write_graphs
 from tinyguardrail.inference.runtime import Guard
 from tinyguardrail.model.build import load_guard
 from tinyguardrail.params import Params
@@ -19,15 +19,25 @@ def main(params: Params, seed: int) -> None:
     guard, tokenizer = load_guard(GUARD / seed_name(seed))
     validation, test = (read_records(SPLITS / f"{split}.parquet") for split in ("validation", "test"))
     texts = [row.text for row in spread(validation, settings.parity_rows)]
+    held_out = spread(validation, settings.agreement_rows)
     with atomic_folder(ONNX / seed_name(seed)) as folder:
         quantized = QUANTIZED / seed_name(seed) / "int8.safetensors"
         write_graphs(folder, guard, tokenizer, quantized, PLAUSIBILITY, settings.opset)
         precisions = check_parity(folder, guard, tokenizer, texts, settings.parity_tolerance, threads)
+        set_router_scales(
+            folder,
+            guard,
+            quantized,
+            settings.opset,
+            [row.text for row in held_out],
+            params.train.deep_share,
+            threads,
+        )
         fp32, int8 = (Guard.load(folder, precision, threads) for precision in ("fp32", "int8"))
         agreement = compare_precisions(
             fp32,
             int8,
-            spread(validation, settings.agreement_rows),
+            held_out,
             spread(test, settings.agreement_rows),
             settings.agreement_false_positive_rate,
         )

@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 from tinyguardrail.errors import UserError
 from tinyguardrail.files import write_json
 from tinyguardrail.inference.guard_graph import build_guard_graph
+from tinyguardrail.inference.router_scale import rescaled
 from tinyguardrail.inference.runtime import (
     ALWAYS_DEEP,
     CONFIG_FILE,
@@ -44,13 +45,40 @@ def write_graphs(
 ) -> None:
     """Write the fp32 and INT8 graphs with the tokenizer, configuration and plausibility model they need."""
     config = json.loads(guard.config.to_json_string(use_diff=False))
-    weights = {name: tensor.numpy() for name, tensor in guard.state_dict().items()}
-    for precision, tensors in (("fp32", weights), ("int8", load_file(quantized))):
-        model = build_guard_graph(tensors, config, opset)
-        (folder / onnx_file(precision)).write_bytes(model.SerializeToString(deterministic=True))
+    for precision, tensors in weights_by_precision(guard, quantized).items():
+        write_graph(folder / onnx_file(precision), tensors, config, opset)
     tokenizer.save(str(folder / TOKENIZER_FILE))
     shutil.copyfile(plausibility, folder / PLAUSIBILITY_FILE)
     write_json(folder / CONFIG_FILE, config)
+
+
+def set_router_scales(
+    folder: Path,
+    guard: GuardForSequenceClassification,
+    quantized: Path,
+    opset: int,
+    texts: Sequence[str],
+    deep_share: float,
+    threads: int,
+) -> None:
+    """Write both graphs again, each with its router's scale set by its own scores of validation texts."""
+    config = json.loads(guard.config.to_json_string(use_diff=False))
+    for precision, tensors in weights_by_precision(guard, quantized).items():
+        scored = rescaled(tensors, OnnxGuard.load(folder, precision, threads), texts, deep_share)
+        write_graph(folder / onnx_file(precision), scored, config, opset)
+
+
+def weights_by_precision(
+    guard: GuardForSequenceClassification, quantized: Path
+) -> dict[str, dict[str, np.ndarray]]:
+    """The tensors of each graph by name."""
+    exact = {name: tensor.numpy() for name, tensor in guard.state_dict().items()}
+    return {"fp32": exact, "int8": load_file(quantized)}
+
+
+def write_graph(path: Path, tensors: dict[str, np.ndarray], config: dict[str, Any], opset: int) -> None:
+    """Write one graph; the same tensors give the same bytes."""
+    path.write_bytes(build_guard_graph(tensors, config, opset).SerializeToString(deterministic=True))
 
 
 def check_parity(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 
+from tinyguardrail.cli_errors import one_line_errors
 from tinyguardrail.errors import UserError
 from tinyguardrail.evaluation.threshold import blocking_threshold
 from tinyguardrail.inference.runtime import Guard, Verdict
@@ -53,7 +52,7 @@ def classify(
     ] = 0.5,
 ) -> None:
     """Classify texts and print a JSON object for each."""
-    with _one_line_errors():
+    with one_line_errors():
         guard = Guard.load(
             model,
             precision,
@@ -79,7 +78,7 @@ def calibrate(
     temperature: Temperature = 1.0,
 ) -> None:
     """Find the blocking threshold that suits your own benign traffic; give it to `classify`."""
-    with _one_line_errors():
+    with one_line_errors():
         if not 0 < target < 1:
             raise UserError(f"--target {target} must lie between 0 and 1, both left out")
         guard = Guard.load(
@@ -93,15 +92,6 @@ def calibrate(
             "texts": len(texts),
         }
         typer.echo(json.dumps(found))
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    try:
-        yield
-    except UserError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
 
 
 def _as_json(verdict: Verdict) -> dict[str, object]:

@@ -6,13 +6,12 @@ Everything heavy is imported when a command runs: the guard's commands share the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from tinyguardrail.cli_errors import one_line_errors
 from tinyguardrail.errors import UserError
 from var_moe.cli_compare import compare_command
 
@@ -37,7 +36,7 @@ def verify(
     ] = False,
 ) -> None:
     """Say whether the decisions in a log follow from a table; exit code 1 where they do not."""
-    with _one_line_errors():
+    with one_line_errors():
         from var_moe.table import RoutingTable
         from var_moe.verification import verify as verify_log
 
@@ -56,7 +55,7 @@ def collect(
     device_map: Annotated[str | None, typer.Option(help='"auto" spreads a model over devices.')] = None,
 ) -> None:
     """Count what the stock router of a model does on a text."""
-    with _one_line_errors():
+    with one_line_errors():
         from var_moe.loading import load_causal_lm, load_tokenizer, text_sequences, tokenizer_sha256
         from var_moe.statistics import collect_statistics
         from var_moe.statistics_file import save_statistics
@@ -85,7 +84,7 @@ def build(
     length: Length = 256,
 ) -> None:
     """Freeze statistics into a routing table."""
-    with _one_line_errors():
+    with one_line_errors():
         from var_moe.config import VARConfig, get_config
         from var_moe.loading import load_tokenizer, text_sequences, tokenizer_sha256
         from var_moe.statistics_file import check_tokenizer, load_statistics
@@ -116,12 +115,3 @@ def _bytes(digits: str) -> bytes:
 
 def _print(content: dict[str, Any]) -> None:
     typer.echo(json.dumps(content))
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    try:
-        yield
-    except UserError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tinyguardrail.errors import UserError
+from tinyguardrail.cli_errors import one_line_errors
 
 
 def compare_command(
@@ -19,10 +19,7 @@ def compare_command(
     """Judge results of the var_eval stage: pass or fail for each criterion, and a grade."""
     from var_moe.compare import judge, read_results, report_text  # scipy, which the guard does without
 
-    try:
+    with one_line_errors():
         reports, timings = read_results(results)
         findings = judge(reports, timings, preset)
-    except UserError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
     typer.echo(report_text(reports, findings, preset or reports[0]["preset"]))

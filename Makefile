@@ -26,8 +26,9 @@ repro: setup
 rebuild: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro --force
 
+# Two files of tests at a time, each on one core, in the order that tests/conftest.py gives them.
 test: setup
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -35,7 +36,7 @@ lint: setup
 # Resolve the newest versions that pyproject.toml allows and pin them.
 lock:
 	rm -rf .lock-venv && $(PYTHON) -m venv .lock-venv
-	.lock-venv/bin/pip install --quiet --disable-pip-version-check "torch==2.13.0" setuptools wheel ".[research,test]"
+	.lock-venv/bin/pip install --quiet --disable-pip-version-check "torch==2.13.0" setuptools wheel ".[research,devices,test]"
 	.lock-venv/bin/pip freeze --all --exclude pip --exclude tinyguardrail | sed 's/+cpu$$//' > .lock-venv/all
 	grep -iE "^($$(echo $(NUMERIC) | tr ' ' '|'))==" .lock-venv/all > requirements-numeric.lock
 	(echo "-r requirements-numeric.lock"; grep -viE "^($$(echo $(NUMERIC) | tr ' ' '|'))==" .lock-venv/all) > requirements.lock

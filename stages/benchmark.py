@@ -1,10 +1,12 @@
 """Score validation and test texts with both branches of one seed's INT8 guard, and time it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from tinyguardrail.data.records import read_records
+from tinyguardrail.data.records import Record, read_records
 from tinyguardrail.evaluation.latency import hardware, measure_latency
 from tinyguardrail.files import atomic_file, write_json
 from tinyguardrail.inference.runtime import BranchScores, Guard
@@ -37,20 +39,26 @@ def main(params: Params, seed: int) -> None:
     columns["found_family"] = scores.family
     with atomic_file(SCORES / "guard" / f"{seed_name(seed)}.parquet") as temporary:
         parquet.write_table(pa.table(columns), temporary, compression="zstd")
-    test = [index for index, row in enumerate(rows) if row.split == "test"]
-    timed = spread(test, params.benchmark.latency_rows)
-    arms = measure_latency(guard, [texts[index] for index in timed], params.benchmark.latency_warmup)
+    time_guard(params, seed, [row for row in rows if row.split == "test"])
+
+
+def time_guard(params: Params, seed: int, test: Sequence[Record]) -> None:
+    """Write the latency of single test texts, evenly spread."""
+    settings = params.benchmark
+    guard = Guard.load(ONNX / seed_name(seed), "int8", settings.latency_threads)
+    texts = [row.text for row in spread(test, settings.latency_rows)]
+    arms = measure_latency(guard, texts, settings.latency_warmup)
     timing = {
         "seed": seed,
         "precision": "int8",
-        "threads": params.compute.threads,
-        "rows": len(timed),
-        "tokens_p50": float(np.median(scores.tokens[timed])),
+        "threads": settings.latency_threads,
+        "rows": len(texts),
+        "tokens_p50": float(np.median(guard.score_branches(texts, settings.batch_size).tokens)),
         "hardware": hardware(),
         "arms": arms,
     }
     write_json(LATENCY / f"guard_{seed_name(seed)}.json", timing)
-    print(f"P95 {arms['routed']['p95_ms']} ms over {len(timed)} texts")
+    print(f"P95 {arms['routed']['p95_ms']} ms over {len(texts)} texts")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Train one seed's reference model without the terms that VAR adds, and measure what each does."""
+"""Train one seed's reference model in other ways, and measure what each does with VAR off and on."""
 
 from tinyguardrail.compute import prepare_process, repeatable
 
@@ -12,7 +12,7 @@ from tinyguardrail.files import write_json
 from tinyguardrail.params import Params
 from tinyguardrail.paths import MOE, RAW, VAR_ABLATE, seed_name
 from tinyguardrail.stage import run_seed_stage
-from var_moe.ablation import ABLATION_ARMS, ALL, PLAIN, PRESET, arm_record, arm_settings
+from var_moe.ablation import ABLATION_ARMS, PLAIN, PRESET, REFERENCE, arm_record, arm_settings
 from var_moe.config import get_config
 from var_moe.corpus import END_OF_TEXT, pack, read_documents, split_documents
 from var_moe.evaluation import build_wrappers, evaluate_presets
@@ -33,12 +33,12 @@ def main(params: Params, seed: int) -> None:
 
     found, plain = {}, None
     for arm in ABLATION_ARMS:
-        if arm == ALL:
+        if arm == REFERENCE:
             model = load_model(MOE / seed_name(seed))
         else:
             torch.manual_seed(seed)
             model = build_model(var.model, tokenizer.get_vocab_size(), tokenizer.token_to_id(END_OF_TEXT))
-            train_model(model, sequences, arm_settings(train, arm), seed)
+            train_model(model, sequences, arm_settings(train, var.ablate, arm), seed)
             model.to(torch.bfloat16)  # what `load_model` gives
         statistics = collect_statistics(model, text.statistics, settings.batch_size)
         wrappers = build_wrappers(model, statistics, text.thresholds, [get_config(PRESET)])

@@ -21,6 +21,11 @@ from tinyguardrail.model.modeling import GuardForSequenceClassification
 WORDS = ("ignore", "all", "rules", "the", "a", "cat", "please", "##s", "##ing", "say", "hello", "what")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file first: whatever runs beside it fills the other core meanwhile."""
+    items.sort(key=lambda item: item.path.name != "test_smoke.py")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread():
     torch.set_num_threads(1)

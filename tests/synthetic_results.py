@@ -14,7 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tinyguardrail.evaluation.ablation_arms import CHANGES
 from tinyguardrail.files import write_json
+from var_moe.ablation import ABLATION_ARMS
 
 LABELS = ("benign", "direct_injection", "jailbreak", "obfuscation")
 BENIGN_FAMILIES = (
@@ -161,7 +163,22 @@ def write_results(
     _write_search(folder, timings)
     write_json(folder / "results/var_ablate/seed0.json", _ablation(0))  # of the seed in params.yaml
     _write_leave_one_out(folder / "data/scores/leave_one_out", np.random.default_rng(7))
+    _write_ablation(folder / "data/scores/ablation/seed0", shared[:1200])  # of the seed in params.yaml
     write_json(folder / "results/data_card.json", _data_card(shared))
+
+
+def _write_ablation(folder: Path, rows: list[dict[str, Any]]) -> None:
+    """Scores of every arm: without a router loss by chance, with an energy those of the reference."""
+    for number, arm in enumerate(CHANGES):
+        table = make_scores(rows, 300 if arm == "energy_loss" else 300 + number)
+        if arm == "no_router_loss":
+            names = [name for name in table.column_names if name.startswith(("fast_", "deep_"))]
+            turned = {name: table[name].to_numpy()[::-1] for name in names}
+            table = pa.table({name: turned.get(name, table[name]) for name in table.column_names})
+        labels = [row["label"] for row in rows]
+        rounded = ["benign" if place % 50 == 0 else label for place, label in enumerate(labels)]
+        table = table.append_column("fp32_label", pa.array(labels))
+        _write_table(folder / f"{arm}.parquet", table.append_column("int8_label", pa.array(rounded)))
 
 
 def _write_leave_one_out(folder: Path, generator: np.random.Generator, count: int = 30) -> None:
@@ -321,7 +338,7 @@ def _var_timing(seed: int) -> dict[str, Any]:
 
 def _ablation(seed: int) -> dict[str, Any]:
     arms = {}
-    for number, arm in enumerate(("plain", "token_kl", "entropy", "random_skip", "all")):
+    for number, arm in enumerate(ABLATION_ARMS):
         off = 0.001 * number
         arms[arm] = {"perplexity_off": 230.0 * (1 + off), "off_against_plain": off}
         arms[arm] |= {

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent
 UNTRACKED = re.compile(
-    r"^(full/)?(data/(raw|splits|scores)|models|\.venv|\.resume|\.dvc)/|(^|/)(__pycache__|\.\w+_cache|[^/]*\.egg-info)/"
+    r"^(full/)?(data/(raw|splits)|models|\.venv|\.resume|\.dvc)/|(^|/)(__pycache__|\.\w+_cache|[^/]*\.egg-info)/"
 )
 YAML_READER = YAML(typ="safe", pure=True)
 Item = tuple[str, object] | None  # of a matrix: its axis and the value; None for a stage without one

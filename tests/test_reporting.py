@@ -117,7 +117,7 @@ def test_metrics_have_the_documented_fields(metrics):
                     assert value is False
                     continue
                 assert {"mean", "std", "ci95", "n", "seeds"} <= set(value)
-                assert value["seeds"] == ([0] if system == "leave_one_out" else [0, 1, 2])
+                assert value["seeds"] == ([0] if system in ("leave_one_out", "ablation") else [0, 1, 2])
                 low, high = value["ci95"]
                 assert low <= value["mean"] <= high
                 seen += 1
@@ -391,6 +391,7 @@ def copy_of_inputs(scale, tmp_path):
         ("results/evasion/seed0.json", "evasion"),
         ("data/scores/leave_one_out/none.parquet", "leave_one_out"),
         ("data/scores/leave_one_out/encoding.parquet", "leave_one_out"),
+        ("data/scores/ablation/seed0/adversarial.parquet", "ablate"),
         ("results/training/seed2.csv", "train"),
         ("results/var/seed1.json", "var_eval"),
         ("results/var_ablate/seed0.json", "var_ablate"),

@@ -90,6 +90,7 @@ def test_every_promised_result_is_there(clone):
         "results/var_ablate/seed0.json",
         "results/var_search.json",
         "results/tables/leave_one_out.csv",
+        "results/tables/ablation.csv",
         "results/latency/guard_seed1.json",
         "results/latency/var_seed1.json",
         "results/latency/var_search.json",

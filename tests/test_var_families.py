@@ -174,11 +174,12 @@ def test_a_model_loaded_by_path_is_the_model_saved(tmp_path):
     assert logits_of(wrapper, ids).isfinite().all()
 
 
-def test_a_model_loaded_onto_devices_routes_as_before(tmp_path):
-    pytest.importorskip("accelerate")
+@pytest.mark.parametrize("device_map", ["auto", {"": "cpu"}])
+def test_a_sharded_model_loaded_onto_devices_routes_as_before(tmp_path, device_map):
     model = tiny_model()
-    model.save_pretrained(tmp_path)
-    sharded = load_causal_lm(str(tmp_path), device_map={"": "cpu"})
+    model.save_pretrained(tmp_path, max_shard_size="10KB")
+    assert len(list(tmp_path.glob("model-*.safetensors"))) > 1
+    sharded = load_causal_lm(str(tmp_path), device_map=device_map)
     table, ids = table_of(model), token_ids(2)
     expected = logits_of(VARMixtralWrapper(model, table), ids)
     assert torch.equal(logits_of(VARMixtralWrapper(sharded, table), ids), expected)

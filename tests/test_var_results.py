@@ -15,6 +15,7 @@ from tinyguardrail.evaluation.var_studies import read_ablation, read_search
 from tinyguardrail.params import load_params
 from tinyguardrail.reporting.var_figures import front_rows
 from tinyguardrail.reporting.var_tables import var_tables
+from var_moe.ablation import ABLATION_ARMS
 
 ROOT_PARAMS = Path(__file__).parents[1] / "params.yaml"
 
@@ -119,9 +120,9 @@ def test_an_empty_front_is_an_error(folder):
 
 def test_the_ablation_is_averaged_over_its_seeds_alone(folder):
     found = read_ablation([0])
-    assert list(found) == ["plain", "token_kl", "entropy", "random_skip", "all"]
+    assert tuple(found) == ABLATION_ARMS
     assert found["entropy"]["off_against_plain"] == pytest.approx(0.002)
-    assert found["all"]["router_stays_valid"] is False
+    assert found["reference"]["router_stays_valid"] is False
     with pytest.raises(InputError, match=r"var_ablate/seed1\.json is missing; run: dvc repro var_ablate"):
         read_ablation([0, 1])
 

@@ -114,22 +114,25 @@ def test_each_term_of_training_is_ablated(folder):
         assert arm["off_against_plain"] == pytest.approx(expected), name
         assert arm["router_stays_valid"] == (expected <= 0.003)
     whole = read(folder, "results/var/seed0.json")
-    assert arms["all"]["perplexity_change"] == pytest.approx(whole["perplexity_change"])
+    assert arms["reference"]["perplexity_change"] == pytest.approx(whole["perplexity_change"])
 
 
-def test_an_arm_has_its_own_term_and_no_other():
-    train = load_params(ROOT / "params.yaml").var.train
+def test_an_arm_has_its_own_terms_and_no_other():
+    var = load_params(ROOT / "params.yaml").var
     terms = ("token_weight", "entropy_weight", "drop_second")
-    found = {
-        arm: [name for name in terms if getattr(arm_settings(train, arm), name)] for arm in ABLATION_ARMS
-    }
-    assert found == {
+    settings = {arm: arm_settings(var.train, var.ablate, arm) for arm in ABLATION_ARMS}
+    assert settings["reference"] == var.train
+    assert {arm: [name for name in terms if getattr(each, name)] for arm, each in settings.items()} == {
         "plain": [],
         "token_kl": ["token_weight"],
         "entropy": ["entropy_weight"],
         "random_skip": ["drop_second"],
-        "all": list(terms),
+        "late_ratio_skip": ["drop_second"],
+        "reference": list(terms),
     }
-    assert {arm_settings(train, arm).balance_weight for arm in ABLATION_ARMS} == {train.balance_weight}
+    late = settings.pop("late_ratio_skip")
+    assert (late.skip_rule, late.aware_from) == ("ratio", var.ablate.late_from)
+    assert {(each.skip_rule, each.aware_from) for each in settings.values()} == {("random", 0.0)}
     with pytest.raises(ValueError, match=r"var\.train\.token_weight is 0"):
-        arm_settings(train.model_copy(update={"token_weight": 0.0}), "token_kl")
+        arm_settings(var.train.model_copy(update={"token_weight": 0.0}), var.ablate, "token_kl")
+    assert {each.balance_weight for each in settings.values()} == {var.train.balance_weight}

@@ -17,7 +17,7 @@ from var_moe.corpus import (
     train_tokenizer,
 )
 from var_moe.reference import build_model
-from var_moe.training import learning_rate_factor, train_model
+from var_moe.training import SKIPPED, SecondExpertDropout, learning_rate_factor, train_model
 
 DOCUMENTS = [
     Document(f"package/module{index % 30}", f"name{index}", f"Return the value number {index} of a table.")
@@ -26,7 +26,8 @@ DOCUMENTS = [
 MODEL = SimpleNamespace(layers=2, hidden_size=16, intermediate_size=24, heads=2, experts=4, max_positions=16)
 TRAIN = SimpleNamespace(
     steps=12, batch_size=8, learning_rate=0.02, warmup_fraction=0.1, weight_decay=0.1, clip_norm=1.0,
-    balance_weight=0.01, entropy_weight=0.02, token_weight=0.02, drop_second=0.5,
+    balance_weight=0.01, entropy_weight=0.02, token_weight=0.02, drop_second=0.5, aware_from=0.0,
+    skip_rule="random",
 )  # fmt: skip
 
 
@@ -124,3 +125,58 @@ def test_learning_rate_rises_then_falls_to_nothing():
     assert max(factors) == factors[9] == 1
     assert factors[0] == pytest.approx(0.1)
     assert factors[100] == 0
+
+
+def test_terms_begin_after_their_share_of_the_steps(tokenizer):
+    def losses_and_weights(**changes):
+        torch.manual_seed(0)
+        model = build_model(MODEL, tokenizer.get_vocab_size(), tokenizer.token_to_id(END_OF_TEXT))
+        settings = SimpleNamespace(**vars(TRAIN) | changes)
+        losses = train_model(model, pack(DOCUMENTS, tokenizer, 16, 64), settings, 0)
+        return losses, model.model.layers[0].mlp.gate.weight
+
+    without = {"entropy_weight": 0.0, "token_weight": 0.0, "drop_second": 0.0}
+    plain, plain_router = losses_and_weights(**without)
+    late, late_router = losses_and_weights(aware_from=0.5)
+    early, _ = losses_and_weights(aware_from=0.0)
+    assert late[: TRAIN.steps // 2] == plain[: TRAIN.steps // 2]  # the same weights and batches
+    assert not torch.equal(late_router, plain_router)
+    assert early[:6] != plain[:6]
+
+
+def left_out(rule, layer, *, active=True, probability=0.5, sequences=8, length=40):
+    """Which of the tokens lose their second expert, and the ratio of its weight to the first's."""
+    generator = torch.Generator().manual_seed(3)
+    settings = SimpleNamespace(**vars(TRAIN) | {"skip_rule": rule, "drop_second": probability})
+    dropout = SecondExpertDropout(settings, 4, generator)
+    dropout.start(sequences, active=active)
+    second = torch.rand(sequences * length, generator=generator) / 2
+    weights = torch.stack([1 - second, second], dim=1)
+    indices = torch.tensor([[0, 1]]).repeat(len(weights), 1)
+    _, alone, chosen = dropout.hook(layer)(None, (), (torch.zeros(len(weights), 4), weights, indices))
+    dropped = chosen[:, 1] == 4
+    assert torch.equal(alone[dropped], torch.tensor([[1.0, 0.0]]).repeat(int(dropped.sum()), 1))
+    assert torch.equal(alone[~dropped], weights[~dropped])
+    assert torch.equal(chosen[:, 0], indices[:, 0])
+    return dropped.view(sequences, length), (weights[:, 1] / weights[:, 0]).view(sequences, length)
+
+
+def test_the_ratio_rule_leaves_out_what_weighs_least_in_whole_sequences():
+    dropped, ratio = left_out("ratio", layer=1)
+    taken = dropped.any(1)
+    assert 0 < taken.sum() < len(taken)
+    assert ratio[taken][dropped[taken]].max() < ratio[taken][~dropped[taken]].min()
+    assert dropped[taken].float().mean() == pytest.approx(SKIPPED, abs=0.05)
+
+
+def test_the_ratio_rule_spares_the_first_layer_and_the_random_one_none():
+    assert not left_out("ratio", layer=0)[0].any()
+    for layer in (0, 1):
+        dropped, _ = left_out("random", layer)
+        assert dropped.float().mean() == pytest.approx(0.5, abs=0.1)
+        assert dropped.any(1).all()  # tokens, not sequences
+
+
+@pytest.mark.parametrize("rule", ["ratio", "random"])
+def test_nothing_is_left_out_before_it_begins(rule):
+    assert not left_out(rule, layer=1, active=False, probability=1.0)[0].any()

@@ -24,6 +24,7 @@ OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 CountOrZero = Annotated[int, Field(ge=0)]
+Seeds = Annotated[list[CountOrZero], Field(min_length=1)]
 MINILM_LAYERS = 6
 
 
@@ -158,6 +159,7 @@ class Export(Strict):
 class Benchmark(Strict):
     batch_size: Count
     latency_rows: Count
+    latency_threads: Annotated[int, Field(ge=1, le=256)]
     latency_warmup: CountOrZero
 
 
@@ -168,6 +170,13 @@ class Evasion(Strict):
 
 class LeaveOneOut(Strict):
     seed: CountOrZero
+    rows: Count
+    validation_rows: Count
+    test_rows: Count
+
+
+class Ablate(Strict):
+    seeds: Seeds
     rows: Count
     validation_rows: Count
     test_rows: Count
@@ -219,6 +228,8 @@ class VarTrain(Strict):
     entropy_weight: Annotated[float, Field(ge=0)]
     token_weight: Annotated[float, Field(ge=0)]
     drop_second: Fraction
+    skip_rule: Literal["ratio", "random"]
+    aware_from: Fraction
 
     @model_validator(mode="after")
     def leave_modules_to_train_on(self) -> VarTrain:
@@ -258,7 +269,9 @@ class VarSearch(Strict):
 
 
 class VarAblate(Strict):
-    seeds: Annotated[list[CountOrZero], Field(min_length=1)]
+    seeds: Seeds
+    late_from: OpenFraction
+    late_drop: Annotated[float, Field(gt=0, le=1)]
 
 
 class Var(Strict):
@@ -285,7 +298,7 @@ class Params(Strict):
     """All settings of one scale; field names are the keys of `params.yaml`."""
 
     scale: Literal["root", "full", "smoke"]
-    seeds: Annotated[list[CountOrZero], Field(min_length=1)]
+    seeds: Seeds
     compute: Compute
     data: Data
     hard_negatives: HardNegatives
@@ -298,6 +311,7 @@ class Params(Strict):
     benchmark: Benchmark
     evasion: Evasion
     leave_one_out: LeaveOneOut
+    ablate: Ablate
     router: Router
     calibration: Calibration
     statistics: Statistics

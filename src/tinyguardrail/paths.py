@@ -16,6 +16,7 @@ RAW_REPORT = RAW / "report.json"
 SPLITS = Path("data/splits")
 SCORES = Path("data/scores")
 LEFT_OUT = SCORES / "leave_one_out"
+ABLATION = SCORES / "ablation"
 
 MODELS = Path("models")
 PLAUSIBILITY = MODELS / "plausibility.npz"

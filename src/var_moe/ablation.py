@@ -1,8 +1,10 @@
-"""What each term of VAR-aware training does, alone and together.
+"""Ways of training a reference model for VAR, and the plain one that knows nothing of it.
 
-Every arm starts from the same weights and reads the same batches. `plain` keeps the load
-balancing that any mixture of experts is trained with; the others add terms to it. `all` is
-the reference model itself.
+Every arm starts from the same weights and reads the same batches. `plain` has the load balancing
+that any mixture of experts is trained with. Three arms add one term each of those that the
+`reference` has together, the model that the paper measures: a token KL, an entropy penalty, second
+experts left out at random. `late_ratio_skip` leaves them out late in training and where they weigh
+least, and has no other term.
 """
 
 from __future__ import annotations
@@ -14,26 +16,33 @@ from var_moe.evaluation import Losses, PresetQuality
 from var_moe.perplexity import perplexity
 from var_moe.report import SHARES, change_between
 
+PLAIN, LATE, REFERENCE = "plain", "late_ratio_skip", "reference"
 TERMS = {"token_kl": "token_weight", "entropy": "entropy_weight", "random_skip": "drop_second"}
-PLAIN, ALL = "plain", "all"
-ABLATION_ARMS = (PLAIN, *TERMS, ALL)
+ABLATION_ARMS = (PLAIN, *TERMS, LATE, REFERENCE)
 PRESET = "balanced"  # whatever the headline preset: choosing that one must train nothing
 VALIDITY_BAR = 0.003  # of perplexity with VAR off: the stock router of a model trained so stays valid
 
 
-def arm_settings(settings: Any, arm: str) -> Any:
-    """Training settings (a pydantic model) of one arm: the terms it lacks are zero.
+def arm_settings(train: Any, ablate: Any, arm: str) -> Any:
+    """Training settings (a pydantic model) of one arm.
+
+    Args:
+        train: of the reference model.
+        ablate: when the late arm begins, and how often it leaves second experts out.
 
     Raises:
-        UserError: the arm is unknown, or the term it is named after has no weight to start with.
+        UserError: the term that an arm is named after has no weight to start with.
     """
-    if arm not in ABLATION_ARMS:
-        raise UserError(f"unknown arm {arm!r}; known: {', '.join(ABLATION_ARMS)}")
-    own = [] if arm == PLAIN else list(TERMS) if arm == ALL else [arm]
-    for term in own:
-        if not getattr(settings, TERMS[term]):
-            raise UserError(f"var.train.{TERMS[term]} is 0: the arm {term!r} would be the plain one")
-    return settings.model_copy(update={key: 0.0 for term, key in TERMS.items() if term not in own})
+    if arm == REFERENCE:
+        return train
+    own = TERMS.get(arm)
+    if own is not None and not getattr(train, own):
+        raise UserError(f"var.train.{own} is 0: the arm {arm!r} would be the plain one")
+    settings = train.model_copy(update={key: 0.0 for key in TERMS.values() if key != own})
+    if arm != LATE:
+        return settings
+    late = {"drop_second": ablate.late_drop, "skip_rule": "ratio", "aware_from": ablate.late_from}
+    return settings.model_copy(update=late)
 
 
 def arm_record(plain: Losses, baseline: Losses, quality: PresetQuality) -> dict[str, Any]:

@@ -31,24 +31,36 @@ def grouped_experts(self: nn.Module, hidden: Tensor, indices: Tensor, weights: T
     Returns:
         (T, H), zero for a token whose slots are all left out.
     """
+    dtype = (
+        torch.get_autocast_dtype(hidden.device.type)
+        if torch.is_autocast_enabled(hidden.device.type)
+        else hidden.dtype
+    )
+    if len(hidden) == 1:
+        return _one_token(self, hidden.to(dtype), indices[0].tolist(), weights[0]).to(hidden.dtype)
     top_k = indices.shape[1]
     flat = indices.reshape(-1)  # (T * K)
     order = torch.argsort(flat, stable=True)
     counts = torch.bincount(flat, minlength=self.num_experts + 1).tolist()[: self.num_experts]
     order = order[: sum(counts)]  # left-out slots sort last
     tokens = order // top_k
-
-    dtype = (
-        torch.get_autocast_dtype(hidden.device.type)
-        if torch.is_autocast_enabled(hidden.device.type)
-        else hidden.dtype
-    )
     outputs = _GroupedFeedForward.apply(
         hidden[tokens].to(dtype), self.gate_up_proj.to(dtype), self.down_proj.to(dtype), counts
     )  # (calls, H)
     weighted = outputs * weights.reshape(-1)[order, None].float()
     total = torch.zeros(hidden.shape, dtype=torch.float32, device=hidden.device)
     return total.index_add(0, tokens, weighted).to(hidden.dtype)
+
+
+def _one_token(self: nn.Module, hidden: Tensor, experts: list[int], weights: Tensor) -> Tensor:
+    """The same sum for (1, H), as in decoding: nothing is sorted, only the experts called are read."""
+    total = torch.zeros(hidden.shape, dtype=torch.float32, device=hidden.device)
+    for expert, weight in zip(experts, weights.float(), strict=True):
+        if expert < self.num_experts:
+            gate, up = F.linear(hidden, self.gate_up_proj[expert].to(hidden.dtype)).chunk(2, dim=-1)
+            output = F.linear(F.silu(gate) * up, self.down_proj[expert].to(hidden.dtype))
+            total = total + output * weight
+    return total
 
 
 class _GroupedFeedForward(torch.autograd.Function):

@@ -20,13 +20,15 @@ class RouteCounter:
         self.routes = torch.zeros(layers, len(_ROUTES), dtype=torch.int64)
         self.experts = torch.zeros(layers, dtype=torch.int64)
 
-    def add(self, plan: Plan | None, tokens: int, experts_used: list[Tensor]) -> None:
-        """Count one forward pass; without a plan the router decided all of its `tokens`."""
-        if plan is None:
-            self.routes[:, LEARNED] += tokens
-        else:
-            counts = [(plan.routes == route).sum(1) for route in _ROUTES.values()]
-            self.routes += torch.stack(counts, dim=1).cpu()
+    def add(self, plan: Plan, num_experts: int) -> None:
+        """Count one forward pass by its plan, as the routers completed it."""
+        counts = [(plan.routes == route).sum(1) for route in _ROUTES.values()]
+        self.routes += torch.stack(counts, dim=1).cpu()
+        self.experts += (plan.experts < num_experts).sum((1, 2)).cpu()
+
+    def add_unplanned(self, tokens: int, experts_used: list[Tensor]) -> None:
+        """Count one forward pass over `tokens` that the router decided alone."""
+        self.routes[:, LEARNED] += tokens
         self.experts += torch.stack([used.cpu() for used in experts_used])
 
     def stats(self) -> dict[str, Any]:

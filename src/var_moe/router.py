@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from var_moe.table import LEARNED, Plan, RoutingTable, share_out
+from var_moe.table import Plan, RoutingTable, share_out
 
 
 class CurrentPlan:
@@ -16,9 +16,10 @@ class CurrentPlan:
 
     def __init__(self) -> None:
         self.plan: Plan | None = None  # None: no token ids are known, every call is learned
+        self.learned: list[Tensor] = []  # per layer, (n,) positions of calls that the plan leaves open
         self.record_logits = False  # the caller asked for router logits: compute them all
         self.sampled: list[Tensor] | None = None  # per layer, (n,) positions of calls to audit
-        self.experts_used: list[Tensor] = []  # per layer, number of expert calls
+        self.experts_used: list[Tensor] = []  # per layer, number of expert calls without a plan
         self.agreed: list[Tensor] = []  # per layer, audited calls whose first expert is the router's
 
 
@@ -61,10 +62,9 @@ class VARRouter(nn.Module):
         if self.current.plan is None:
             logits = F.linear(hidden_states, self.weight)
             weights, indices = self._choose(logits)
-        else:
-            logits, weights, indices = self._follow(self.current.plan, hidden_states)
-        self.current.experts_used.append((indices < self.num_experts).sum())
-        return logits, weights, indices
+            self.current.experts_used.append((indices < self.num_experts).sum())
+            return logits, weights, indices
+        return self._follow(self.current.plan, hidden_states)
 
     def _follow(self, plan: Plan, hidden_states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Complete the plan: its learned calls are decided here, in place."""
@@ -73,13 +73,16 @@ class VARRouter(nn.Module):
         indices = plan.experts[self.layer].to(device)
         if self.current.sampled is not None:
             self._audit(hidden_states, indices, self.current.sampled[self.layer].to(device))
-        learned = (plan.routes[self.layer] == LEARNED).nonzero().flatten().to(device)
+        learned = self.current.learned[self.layer]
         if self.current.record_logits:
             logits = F.linear(hidden_states, self.weight)
-            chosen = logits[learned]
+        elif not len(learned):
+            return hidden_states.new_empty(0, self.num_experts), weights, indices
         else:
-            logits = chosen = F.linear(hidden_states[learned], self.weight)
+            logits = F.linear(hidden_states[learned.to(device)], self.weight)
         if len(learned):
+            learned = learned.to(device)
+            chosen = logits[learned] if self.current.record_logits else logits
             weights[learned], indices[learned] = self._choose(chosen)
             if plan.weights.device != device:  # a layer on another device decided on a copy
                 plan.weights[self.layer].copy_(weights)

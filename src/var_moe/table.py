@@ -38,6 +38,11 @@ class Plan:
     experts: Tensor  # (L, T, K) int64; num_experts where a slot is left out or not yet decided
     weights: Tensor  # (L, T, K) float32; 0 there
 
+    def learned(self) -> list[Tensor]:
+        """Positions (n,) of the calls of each layer that are left to the router."""
+        layer, position = (self.routes == LEARNED).nonzero(as_tuple=True)
+        return list(position.split(torch.bincount(layer, minlength=len(self.routes)).tolist()))
+
 
 @dataclass(frozen=True)
 class RoutingTable:

@@ -8,8 +8,8 @@ divergence between the router's distribution and a running mean of it for the sa
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,8 @@ from transformers.models.mixtral.modeling_mixtral import MixtralTopKRouter
 from tinyguardrail.errors import UserError
 from tinyguardrail.progress import progress
 from var_moe.experts import EXPERTS_IMPLEMENTATION
+
+SKIPPED = 0.75  # share of a layer's tokens that the rule `ratio` takes for one expert
 
 
 class TrainSettings(Protocol):
@@ -33,23 +35,57 @@ class TrainSettings(Protocol):
     entropy_weight: float
     token_weight: float
     drop_second: float
+    skip_rule: Literal["ratio", "random"]
+    aware_from: float
 
 
 class SecondExpertDropout:
-    """Forward hook on a stock router: leaves out the second expert of a random part of the tokens."""
+    """Leaves second experts out while the model trains; `hook` is for the router of each layer.
 
-    def __init__(self, probability: float, num_experts: int, generator: torch.Generator) -> None:
-        self.probability = probability
+    By the rule `random` that of each token, in every layer, by chance. By the rule `ratio` in sequences
+    taken by chance, of the `SKIPPED` tokens whose second expert weighs least beside the first: where a
+    table will leave it out too, which spares the first layer. The other sequences keep both experts, so
+    that the model learns to do with either.
+
+    Args:
+        settings: with the probability `drop_second` and the rule `skip_rule`.
+        generator: of the random numbers.
+    """
+
+    def __init__(self, settings: TrainSettings, num_experts: int, generator: torch.Generator) -> None:
+        self.probability, self.rule = settings.drop_second, settings.skip_rule
         self.num_experts = num_experts
         self.generator = generator
+        self.sequences = torch.zeros(0, dtype=torch.bool)
 
-    def __call__(self, router: nn.Module, args: tuple, output: tuple[Tensor, Tensor, Tensor]) -> tuple:
-        logits, weights, indices = output  # (T, E), (T, 2), (T, 2)
-        drop = torch.rand(len(indices), generator=self.generator) < self.probability
-        dropped = torch.stack([torch.zeros_like(drop), drop], dim=1)
-        alone = torch.tensor([1.0, 0.0]).expand_as(weights)
-        weights = torch.where(drop[:, None], alone, weights)
-        return logits, weights, indices.masked_fill(dropped, self.num_experts)
+    def start(self, sequences: int, *, active: bool) -> None:
+        """Begin a step over so many sequences; nothing is left out where not `active`."""
+        self.active = active
+        if self.rule == "ratio":
+            self.sequences = torch.rand(sequences, generator=self.generator) < self.probability
+
+    def hook(self, layer: int) -> Callable[..., tuple[Tensor, Tensor, Tensor] | None]:
+        """A forward hook on the stock router of a layer."""
+
+        def leave_out(router: nn.Module, args: tuple, output: tuple[Tensor, Tensor, Tensor]) -> tuple:
+            logits, weights, indices = output  # (T, E), (T, 2), (T, 2)
+            if not self.active:
+                return output
+            drop = self._choose(weights, layer)  # (T,)
+            dropped = torch.stack([torch.zeros_like(drop), drop], dim=1)
+            alone = torch.tensor([1.0, 0.0]).expand_as(weights)
+            weights = torch.where(drop[:, None], alone, weights)
+            return logits, weights, indices.masked_fill(dropped, self.num_experts)
+
+        return leave_out
+
+    def _choose(self, weights: Tensor, layer: int) -> Tensor:
+        if self.rule == "random":
+            return torch.rand(len(weights), generator=self.generator) < self.probability
+        ratio = (weights[:, 1] / weights[:, 0]).detach()
+        least = ratio <= ratio.quantile(SKIPPED)
+        taken = self.sequences.repeat_interleave(len(weights) // len(self.sequences))
+        return least & taken & (layer > 0)
 
 
 class RoutingLoss:
@@ -67,6 +103,7 @@ class RoutingLoss:
         self.mean = torch.full((layers, vocab_size, num_experts), 1 / num_experts)
         self.settings = settings
         self.decay = decay
+        self.aware = True  # False: load balancing alone, but the running mean is kept
 
     def __call__(self, router_logits: Iterable[Tensor], token_ids: Tensor) -> Tensor:
         """Scalar loss of one batch; `router_logits` has one (T, E) tensor per layer, `token_ids` is (T,)."""
@@ -87,11 +124,9 @@ class RoutingLoss:
                 self.mean[layer, tokens] = self.mean[layer, tokens].lerp(batch_mean, 1 - self.decay)
                 reference = self.mean[layer, token_ids].clamp_min(1e-6).log()
             token = (probability * (log_probability - reference)).sum(-1).mean()
-            total = total + (
-                self.settings.balance_weight * balance
-                + self.settings.entropy_weight * entropy
-                + self.settings.token_weight * token
-            )
+            total = total + self.settings.balance_weight * balance
+            if self.aware:
+                total = total + self.settings.entropy_weight * entropy + self.settings.token_weight * token
         return total
 
 
@@ -121,8 +156,9 @@ def train_model(
         raise UserError(f"sequences of {sequences.shape[1]} tokens exceed the model's {longest} positions")
     generator = torch.Generator().manual_seed(seed)
     model.set_experts_implementation(EXPERTS_IMPLEMENTATION)
-    dropout = SecondExpertDropout(settings.drop_second, config.num_local_experts, generator)
-    hooks = [m.register_forward_hook(dropout) for m in model.modules() if isinstance(m, MixtralTopKRouter)]
+    dropout = SecondExpertDropout(settings, config.num_local_experts, generator)
+    routers = [module for module in model.modules() if isinstance(module, MixtralTopKRouter)]
+    hooks = [router.register_forward_hook(dropout.hook(layer)) for layer, router in enumerate(routers)]
     routing_loss = RoutingLoss(
         config.num_hidden_layers, config.vocab_size, config.num_local_experts, settings
     )
@@ -135,6 +171,9 @@ def train_model(
     for step in progress(range(settings.steps), "training", total=settings.steps):
         rows = order[step * settings.batch_size : (step + 1) * settings.batch_size]
         batch = sequences[rows]
+        aware = step >= settings.aware_from * settings.steps
+        dropout.start(len(batch), active=aware)
+        routing_loss.aware = aware
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * learning_rate_factor(
                 step, settings.steps, settings.warmup_fraction

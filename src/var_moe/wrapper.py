@@ -211,6 +211,7 @@ class VARMixtralWrapper:
         check_length(self.model, past + token_ids.shape[1])
         mask = None if mask is None else mask[:, -token_ids.shape[1] :]
         current.plan = plan = self._recorder.plan(token_ids, mask, before)
+        current.learned = plan.learned()
         if self._audit is not None:
             current.sampled = self._audit.draw((plan.routes == FAST) | (plan.routes == CACHED))
 
@@ -218,7 +219,10 @@ class VARMixtralWrapper:
         """Forward hook of the decoder: count and record what was decided by whom."""
         current, shape = self._current, tuple(output.last_hidden_state.shape[:2])
         if self.config.track_performance:
-            self._counter.add(current.plan, shape[0] * shape[1], current.experts_used)
+            if current.plan is None:
+                self._counter.add_unplanned(shape[0] * shape[1], current.experts_used)
+            else:
+                self._counter.add(current.plan, self.table.num_experts)
         audited = None
         if current.sampled is not None:
             audited = (sum(map(len, current.sampled)), sum(int(agreed) for agreed in current.agreed))

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyguardrail.data.records import NO_TRANSFORM
 from tinyguardrail.evaluation import curves
+from tinyguardrail.evaluation.ablation import evaluate_ablation
 from tinyguardrail.evaluation.benchmarks import POOLED_JAILBREAKS
 from tinyguardrail.evaluation.calibration_quality import evaluate_calibration
 from tinyguardrail.evaluation.comparisons import adjusted, compare_branches
@@ -94,6 +95,7 @@ def evaluate(params: Params) -> Results:
     for system, tests in equal_share.items():
         systems.setdefault(system, {}).update(tests)
     systems["leave_one_out"] = evaluate_leave_one_out(params)
+    systems["ablation"] = evaluate_ablation(params)
     latency, hardware = evaluate_latency(params.seeds)
     if latency:
         systems["guard"]["latency"] = latency

@@ -64,13 +64,17 @@ def load_scores(seeds: Sequence[int], folder: Path | None = None) -> Scores:
             or its rows differ from those of the first seed.
     """
     folder = folder or paths.SCORES / "guard"
-    files = [require(folder / f"{paths.seed_name(seed)}.parquet", "benchmark") for seed in seeds]
-    tables = [_read(file) for file in files]
+    return read_scores(seeds, [folder / f"{paths.seed_name(seed)}.parquet" for seed in seeds], "benchmark")
+
+
+def read_scores(seeds: Sequence[int], files: Sequence[Path], stage: str) -> Scores:
+    """Read one file per seed, which `stage` wrote; errors as in `load_scores`."""
+    tables = [_read(require(file, stage), stage) for file in files]
     first = tables[0]
     for file, table in zip(files[1:], tables[1:], strict=True):
         for name in ROW_COLUMNS:
             if not np.array_equal(table[name], first[name]):
-                raise InputError(f"{file}: column {name} differs from {files[0]}; run: dvc repro benchmark")
+                raise InputError(f"{file}: column {name} differs from {files[0]}; run: dvc repro {stage}")
     unknown = sorted(set(first["label"]) - set(LABELS))
     if unknown:
         raise InputError(f"{files[0]}: unknown label {unknown[0]!r}; allowed: {', '.join(LABELS)}")
@@ -84,12 +88,12 @@ def load_scores(seeds: Sequence[int], folder: Path | None = None) -> Scores:
     )
 
 
-def _read(file: Path) -> dict[str, np.ndarray]:
+def _read(file: Path, stage: str) -> dict[str, np.ndarray]:
     table = pq.read_table(file)
     numeric = [f"{branch}_{label}" for branch in BRANCHES for label in LABELS] + ["router_score"]
     missing = [name for name in (*ROW_COLUMNS, *numeric) if name not in table.column_names]
     if missing:
-        raise InputError(f"{file}: no column {missing[0]}; run: dvc repro --force benchmark")
+        raise InputError(f"{file}: no column {missing[0]}; run: dvc repro --force {stage}")
     columns = {name: table.column(name).to_numpy() for name in ROW_COLUMNS}
     for name in numeric:
         columns[name] = table.column(name).to_numpy().astype(np.float64)

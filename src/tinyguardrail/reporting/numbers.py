@@ -8,6 +8,7 @@ from typing import Any
 from tinyguardrail.evaluation.evaluate import Results
 from tinyguardrail.evaluation.summary import Summary, rounded
 from tinyguardrail.params import Params
+from tinyguardrail.reporting.ablation_table import arms_that_differ
 from tinyguardrail.reporting.bars import judged
 from tinyguardrail.reporting.left_out_table import families_that_changed
 from tinyguardrail.reporting.table import Table
@@ -105,6 +106,7 @@ def numbers(
         "bars": judged(results),
         "evasion": _evasion(results.systems["guard"]["evasion"]),
         "leave_one_out": families_that_changed(results),
+        "ablation": arms_that_differ(results),
         "targets": {target.name: judge(target, results) for target in TARGETS},
         "values": dict(sorted(values.items())),
         "tables": {
@@ -135,13 +137,17 @@ def _measured(results: Results) -> dict[str, Any]:
     )
     values["var.p_documents"] = _p_value(change.extra["p_documents"])
     values["var.trials"] = _value(len(results.var["search"]["trials"]), "count")
-    plain, whole = (results.var["ablation"][arm] for arm in ("plain", "all"))
+    plain, whole, late = (results.var["ablation"][arm] for arm in ("plain", "reference", "late_ratio_skip"))
     values |= {
         "var.training_cost": _value(
             whole["off_against_plain"], "percent_change", whole["off_against_plain_ci95"]
         ),
         "var.plain_change": _value(
             plain["perplexity_change"], "percent_change", plain["perplexity_change_ci95"]
+        ),
+        "var.late_cost": _value(late["off_against_plain"], "percent_change", late["off_against_plain_ci95"]),
+        "var.late_change": _value(
+            late["perplexity_change"], "percent_change", late["perplexity_change_ci95"]
         ),
     }
     return values
@@ -193,6 +199,8 @@ def _settings(params: Params) -> dict[str, Any]:
         "params.quantized_from": _value(_from_epoch(params.train.quantization_aware_epoch), "count"),
         "params.deep_share": _value(params.train.deep_share, "percent"),
         "params.leave_one_out_rows": _value(params.leave_one_out.rows, "count"),
+        "params.ablate_rows": _value(params.ablate.rows, "count"),
+        "params.ablate_seeds": _value(len(params.ablate.seeds), "count"),
         "params.var_margin": _value(params.var.margin, "percent"),
         "params.alpha": _value(params.statistics.alpha, "setting"),
         "params.bootstrap_samples": _value(params.statistics.bootstrap_samples, "count"),

@@ -13,6 +13,7 @@ from tinyguardrail.evaluation.evaluate import Results
 from tinyguardrail.evaluation.suites import HARD_NEGATIVES
 from tinyguardrail.evaluation.summary import Summary, rounded
 from tinyguardrail.files import write_text
+from tinyguardrail.reporting.ablation_table import ablation_table
 from tinyguardrail.reporting.bars import bars_table
 from tinyguardrail.reporting.data_tables import data_tables
 from tinyguardrail.reporting.left_out_table import left_out_table
@@ -41,6 +42,7 @@ def build_tables(results: Results, data_card: dict[str, Any]) -> list[Table]:
         _attacks(results),
         _disguises(results),
         left_out_table(results),
+        ablation_table(results),
         bars_table(results),
         public_table(results),
         _arms(results),

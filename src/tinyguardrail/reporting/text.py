@@ -55,6 +55,7 @@ FAMILY_NAMES = {
     "strongreject": "StrongREJECT",
     "malicious_instruct": "MaliciousInstruct",
     "token_kl": "token KL",
+    "late_ratio_skip": "skip by ratio, late",
     "guard": "routed",
     "guard_always_fast": "always fast",
     "guard_always_deep": "always deep",

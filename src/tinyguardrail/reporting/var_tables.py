@@ -167,7 +167,7 @@ def _ablation(results: Results) -> Table:
         rows.append((readable(arm), *_ablated(found), "yes" if found["router_stays_valid"] else "no"))
     header = ("Training", "Perplexity, VAR off", "Against plain", "Change with VAR", "Experts", "Valid")
     caption = (
-        "Training with and without each term that VAR adds, with intervals over documents; "
+        "Reference models trained in other ways, with intervals over documents; "
         "\u201cvalid\u201d: with VAR off, perplexity is at most 0.3% above that of plain training."
     )
     return Table("var_ablation", caption, header, rows)

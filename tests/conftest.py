@@ -18,6 +18,8 @@ from tinyguardrail.model.build import feature_extractor
 from tinyguardrail.model.configuration import GuardConfig
 from tinyguardrail.model.modeling import GuardForSequenceClassification
 
+pytest_plugins = ("loader_files", "synthetic_scores", "reporting_scale")  # fixtures of several files
+
 WORDS = ("ignore", "all", "rules", "the", "a", "cat", "please", "##s", "##ing", "say", "hello", "what")
 
 

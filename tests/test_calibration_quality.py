@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from synthetic_results import make_rows, make_scores
+from synthetic_scores import make_rows, make_scores
 from tinyguardrail.evaluation.calibration_quality import evaluate_calibration
 from tinyguardrail.evaluation.routing import decide
 from tinyguardrail.evaluation.scores import load_scores

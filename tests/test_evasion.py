@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from synthetic_results import LABELS, write_results
+from synthetic_results import write_results
+from synthetic_scores import LABELS
 from tinyguardrail.data.records import Record, write_records
 from tinyguardrail.evaluation.evasion import evaluate_evasion
 from tinyguardrail.evaluation.evasion_affixes import AFFIXES

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthetic_results import LABELS, make_rows, make_scores
+from synthetic_scores import LABELS, make_rows, make_scores
 from tinyguardrail.evaluation import metrics, resampled, route_choices
 from tinyguardrail.evaluation.comparisons import adjusted
 from tinyguardrail.evaluation.curves import router_scores

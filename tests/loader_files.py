@@ -1,0 +1,47 @@
+"""Files of a source written by a test, and the rows that its loader makes of them."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from tinyguardrail.data.loaders import LOADERS
+from tinyguardrail.data.loaders.cleaning import Report, clean
+from tinyguardrail.data.registry import SourceFile, find_source
+
+
+def as_csv(*rows):
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)  # RFC 4180: CRLF, quotes doubled
+    return text.getvalue().encode()
+
+
+def as_json(content):
+    return json.dumps(content).encode()
+
+
+def as_jsonl(*rows):
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Rows and report of a source whose files are given as bytes; those not given are left out."""
+
+    def run(name, contents, max_characters=100_000, roles=None):
+        source = find_source(name)
+        known = {file.name: file for file in source.files}
+        files = [known.get(file) or SourceFile(name=file, role=(roles or {})[file]) for file in contents]
+        source = source.model_copy(update={"files": files})
+        for file, content in contents.items():
+            (tmp_path / file).write_bytes(content)
+        report = Report()
+        rows = LOADERS[source.loader]({file: tmp_path / file for file in contents}, source, report)
+        return list(clean(rows, source, report, max_characters)), dict(report.dropped)
+
+    return run
+
+
+def brief(records):
+    return [(record.text, record.label, record.family, record.split) for record in records]

@@ -1,0 +1,197 @@
+"""Every suite and every public benchmark counts its own test rows."""
+
+import numpy as np
+import pytest
+
+from synthetic_scores import PUBLIC_ROWS, make_public_rows
+from tinyguardrail.data.loaders import jailbreakbench, notinject, toxic_chat
+from tinyguardrail.data.registry import sources
+from tinyguardrail.evaluation.benchmarks import BENCHMARKS
+from tinyguardrail.evaluation.disguises import evaluate_disguises
+from tinyguardrail.evaluation.guard import evaluate_suites
+from tinyguardrail.evaluation.routing import Decisions
+from tinyguardrail.evaluation.scores import Scores
+from tinyguardrail.evaluation.significance import ParentBootstrap
+from tinyguardrail.evaluation.suites import build_suites
+
+
+def test_every_attack_stands_beside_its_control(scores):
+    suites = {suite.name: suite for suite in build_suites(scores)}
+    for name in ("flipattack", "flipattack_fwo", "encoding_hex", "homoglyph"):
+        assert "recall" in suites[name].metrics
+        control = suites[f"control_{name}"]
+        assert control.metrics == ("false_positive_rate",)
+        assert not scores.threat[control.rows].any()
+        assert set(control.rows) < set(suites[name].rows)
+
+
+def test_suites_hold_test_rows_only_and_none_is_empty(scores):
+    test = scores.split("test")
+    for suite in build_suites(scores):
+        assert len(suite.rows)
+        assert test[suite.rows].all()
+
+
+# ---- public benchmarks -----------------------------------------------------------------------
+
+
+# source, family, label, transform, split, threat score; a score of at least 0.5 is blocked.
+SMALL_TABLE = (
+    ("notinject", "notinject_one_common", "benign", "none", "test", 0.9),
+    ("notinject", "notinject_two_creative", "benign", "none", "test", 0.1),
+    ("notinject", "notinject_three_technique", "benign", "none", "test", 0.2),
+    ("notinject", "notinject_one_common_in_piguard_validation", "benign", "none", "test", 0.8),
+    ("notinject", "flipattack", "benign", "flipattack_fcs", "test", 0.7),
+    ("bipia", "bipia_email", "direct_injection", "none", "test", 0.6),
+    ("bipia", "bipia_code", "direct_injection", "none", "test", 0.3),
+    ("bipia", "bipia_table", "direct_injection", "none", "validation", 0.3),
+    ("bipia", "bipia_email_clean", "benign", "none", "test", 0.1),
+    ("bipia", "bipia_email_question", "benign", "none", "test", 0.1),
+    ("bipia", "bipia_code_question", "benign", "none", "test", 0.55),
+    ("bipia", "composed_indirect", "benign", "none", "test", 0.9),
+    ("deepset", "question", "benign", "none", "test", 0.4),
+    ("deepset", "question", "benign", "none", "test", 0.7),
+    ("deepset", "injection", "direct_injection", "none", "test", 0.6),
+    ("deepset", "injection", "direct_injection", "none", "test", 0.8),
+    ("deepset", "composed_indirect", "direct_injection", "none", "test", 0.0),
+    ("jbb_artifacts", "pair", "jailbreak", "none", "test", 0.2),
+    ("jbb_artifacts", "gcg", "jailbreak", "none", "test", 0.9),
+    ("jbb_artifacts", "gcg", "jailbreak", "none", "test", 0.9),
+    ("jbb_artifacts", "dsn", "jailbreak", "none", "test", 0.9),
+    ("jbb_behaviors", "plain_request", "jailbreak", "none", "test", 0.3),
+    ("jbb_behaviors", "jbb_benign", "benign", "none", "test", 0.3),
+    ("advbench", "plain_request", "jailbreak", "none", "test", 0.9),
+    ("advbench", "flipattack", "obfuscation", "flipattack_fcs", "test", 0.6),
+    ("advbench", "flipattack", "obfuscation", "flipattack_fwo", "test", 0.9),
+    ("advbench", "flipattack", "obfuscation", "flipattack_fwo", "train", 0.1),
+    ("authored", "flipattack", "obfuscation", "flipattack_fcs", "test", 0.2),
+    ("authored", "flipattack", "benign", "flipattack_fcs", "test", 0.3),
+    ("authored", "plain_request", "jailbreak", "none", "test", 0.1),
+)
+
+
+def small_scores(table):
+    """Scores of one seed, and decisions that block at a half."""
+    source, family, label, transform, split, threat = map(np.array, zip(*table, strict=True))
+    count = len(table)
+    rows = {"source": source, "family": family, "label": label, "transform": transform, "split": split}
+    rows["parent_id"] = np.array([f"parent-{index}" for index in range(count)])
+    classes = np.array([("benign", "direct_injection", "jailbreak", "obfuscation").index(x) for x in label])
+    probabilities = np.stack([1 - threat, threat, 0 * threat, 0 * threat], axis=-1)[None]
+    scores = Scores((0,), rows, classes, probabilities, probabilities, np.zeros((1, count)))
+    decisions = Decisions(
+        deep=np.zeros((1, count), dtype=bool),
+        probabilities=probabilities,
+        threat_score=threat[None],
+        predicted=probabilities.argmax(axis=-1),
+        blocked=threat[None] >= 0.5,
+        temperature=np.ones(1),
+        block_threshold=np.full(1, 0.5),
+    )
+    return scores, decisions
+
+
+@pytest.fixture(scope="module")
+def small_metrics():
+    """(mean, n) of each metric of each suite of the small table."""
+    scores, decisions = small_scores(SMALL_TABLE)
+    bootstrap = ParentBootstrap(scores.rows["parent_id"], 50, seed=0)
+    found = evaluate_suites(scores, decisions, build_suites(scores), bootstrap, bins=5)
+    return {
+        (test, metric): (summary.mean, summary.n)
+        for test, summaries in found.items()
+        for metric, summary in summaries.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("test", "metric", "hits", "rows"),
+    [
+        ("notinject", "false_positive_rate", 2, 4),
+        ("notinject_291", "false_positive_rate", 1, 3),
+        ("bipia", "recall", 1, 2),
+        ("bipia_clean", "false_positive_rate", 1, 3),
+        ("deepset", "recall", 2, 2),
+        ("deepset", "false_positive_rate", 1, 2),
+        ("jbb_pair", "recall", 0, 1),
+        ("jbb_gcg", "recall", 2, 2),
+        ("jbb_dsn", "recall", 1, 1),
+        ("jbb_methods", "recall", 3, 4),
+        ("jbb_behaviors", "recall", 0, 1),
+        ("jbb_behaviors", "false_positive_rate", 0, 1),
+        ("advbench", "recall", 1, 1),
+        ("flipattack", "recall", 2, 3),
+        ("flipattack_advbench", "recall", 2, 2),
+        ("flipattack_fcs_advbench", "recall", 1, 1),
+        ("flipattack_fwo_advbench", "recall", 1, 1),
+        ("control_flipattack", "false_positive_rate", 1, 2),
+    ],
+)
+def test_a_benchmark_counts_its_own_test_rows(small_metrics, test, metric, hits, rows):
+    assert small_metrics[test, metric] == (pytest.approx(hits / rows), rows)
+
+
+def test_two_sided_benchmarks_rank_threats_against_their_own_benign_rows(small_metrics):
+    deepset = [(0.6 > 0.4), (0.6 > 0.7), (0.8 > 0.4), (0.8 > 0.7)]
+    assert small_metrics["deepset", "auc"] == (pytest.approx(np.mean(deepset)), 4)
+    assert small_metrics["jbb_behaviors", "auc"] == (pytest.approx(0.5), 2)  # a tie
+    flipped = [(0.6 > 0.7), (0.6 > 0.3), (0.9 > 0.7), (0.9 > 0.3)]  # against all flipped benign rows
+    assert small_metrics["flipattack_advbench", "auc"] == (pytest.approx(np.mean(flipped)), 4)
+
+
+def test_a_benchmark_without_rows_has_no_suite(small_metrics, scores):
+    tests = {test for test, _ in small_metrics}
+    assert not tests & {"wildguard_benign", "toxic_chat", "jbb_jbc", "strongreject", "malicious_instruct"}
+    names = {suite.name for suite in build_suites(scores)}  # authored rows alone
+    assert not names & {benchmark.name for benchmark in BENCHMARKS}
+    assert not [name for name in names if name.endswith("_advbench")]
+
+
+def test_one_sided_benchmarks_have_one_metric_and_two_sided_ones_those_of_plain_text():
+    public = make_public_rows(0, np.random.default_rng(0))
+    columns = ("source", "family", "label", "transform", "split")
+    scores, _ = small_scores([(*(row[name] for name in columns), 0.5) for row in public])
+    suites = {suite.name: suite for suite in build_suites(scores)}
+    for benchmark in BENCHMARKS:
+        found = suites[benchmark.name].metrics
+        if benchmark.side == "both":
+            assert set(found) <= set(suites["authored"].metrics)
+            assert {"recall", "false_positive_rate", "auc", "accuracy", "macro_f1", "ece"} <= set(found)
+        else:
+            assert found == (("recall",) if benchmark.side == "threats" else ("false_positive_rate",))
+    used = np.concatenate([suites[benchmark.name].rows for benchmark in BENCHMARKS])
+    left = {(row["source"], row["family"]) for i, row in enumerate(public) if i not in used}
+    plain = {key for key in left if key in {each[:2] for each in PUBLIC_ROWS}}
+    other = {("bipia", "composed_indirect"), ("deepset", "composed_indirect"), ("harmbench", "plain_request")}
+    assert plain == other
+
+
+def test_benchmarks_are_named_as_their_loaders_write_them():
+    assert {benchmark.source for benchmark in BENCHMARKS} <= set(sources())
+    methods = set(jailbreakbench.FAMILY_OF_METHOD.values())
+    assert methods == {each.name.removeprefix("jbb_") for each in BENCHMARKS if each.name[4:] in methods}
+    pooled = next(each for each in BENCHMARKS if each.name == "jbb_methods")
+    assert set(pooled.family.split("|")) == methods
+    unseen = next(each for each in BENCHMARKS if each.name == "notinject_291")
+    assert notinject.SEEN in unseen.family
+    chat = next(each for each in BENCHMARKS if each.name == "toxic_chat")
+    assert set(toxic_chat.FAMILIES.values()) < set(chat.family.split("|"))
+
+
+def test_disguises_found_and_named_are_counted_apart_from_those_seen_in_plain_text():
+    table = [
+        ("authored", "flipattack", "obfuscation", "flipattack_fcs", "test", 0.5, "flipattack"),
+        ("authored", "flipattack", "benign", "flipattack_fcs", "test", 0.5, "encoding"),
+        ("authored", "flipattack", "obfuscation", "flipattack_fwo", "test", 0.5, "none"),
+        ("authored", "flipattack", "obfuscation", "flipattack_fwo", "validation", 0.5, "none"),
+        ("authored", "everyday", "benign", "none", "test", 0.5, "homoglyph"),
+        *[("authored", "everyday", "benign", "none", "test", 0.5, "none")] * 4,
+    ]
+    scores, _ = small_scores([row[:-1] for row in table])
+    scores.rows["found_family"] = np.array([row[-1] for row in table])
+    shares = {name: (share.mean, share.n) for name, share in evaluate_disguises(scores).items()}
+    assert shares == {
+        "found_flipattack": (pytest.approx(2 / 3), 3),
+        "named_flipattack": (pytest.approx(1 / 3), 3),
+        "found_in_plain": (pytest.approx(1 / 5), 5),
+    }

@@ -13,11 +13,13 @@ from tinyguardrail.paths import GUARD, SPLITS, TRAINING, seed_name
 from tinyguardrail.stage import run_seed_stage
 from tinyguardrail.training.distributed import workers
 from tinyguardrail.training.fine_tuning import fine_tune, resume_state
+from tinyguardrail.training.sampling import check_weights, stratum
 
 
 def main(params: Params, seed: int) -> None:
     repeatable(params.compute.threads)
     rows = {split: read_records(SPLITS / f"{split}.parquet") for split in ("train", "validation")}
+    check_weights([stratum(row) for row in rows["train"]], params.train.weights)
     checkpoint = resume_state(f"train-{seed_name(seed)}", params, seed)
     with workers() as team:
         guard, tokenizer, log = fine_tune(params, rows, seed, team, checkpoint)

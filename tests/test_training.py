@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 SETTINGS = Train(
     epochs=3,
     rows_per_epoch=None,
+    weights={},
     window_tokens=32,
     validation_rows=18,
     batch_size=4,

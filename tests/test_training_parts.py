@@ -16,6 +16,7 @@ from torch.func import functional_call
 
 from conftest import make_guard
 from tinyguardrail.data.records import Record
+from tinyguardrail.errors import UserError
 from tinyguardrail.inference.quantize import (
     SCALE_SUFFIX,
     dequantize_matrix,
@@ -27,7 +28,7 @@ from tinyguardrail.training.examples import LabelError, LabelledTexts
 from tinyguardrail.training.log import Log, TrackerError
 from tinyguardrail.training.losses import energy_loss, threat_logits
 from tinyguardrail.training.quantization_aware import fake_quantize, forward_quantized
-from tinyguardrail.training.sampling import draw_rows
+from tinyguardrail.training.sampling import check_weights, draw_rows, stratum
 
 TESTS = Path(__file__).parent
 
@@ -63,6 +64,29 @@ def test_what_a_draw_balances_is_the_family_of_a_source():
     texts = LabelledTexts.of(rows, {"benign": 0})
     drawn = draw_rows(texts.strata, 200, seed=0, epoch=0)
     assert np.mean(drawn >= 900) == pytest.approx(1 / 4, abs=0.07)  # sqrt(100) beside sqrt(900), not a tenth
+
+
+def test_a_weight_is_a_factor_on_the_square_root_and_the_longest_beginning_decides():
+    counts = {"benign/a/f": 2500, "benign/a/g": 2500, "benign/ab/f": 2500, "jailbreak/c/f": 2500}
+    strata = [name for name, count in counts.items() for _ in range(count)]
+    weights = {"benign": 4.0, "benign/a": 0.5, "benign/a/g": 2.0}
+    drawn = np.array(strata)[draw_rows(strata, 1000, 0, 0, weights)]
+    found = [np.mean(drawn == name) for name in counts]
+    expected = np.array([0.5, 2.0, 4.0, 1.0]) / 7.5  # "benign/a" is not a beginning of "benign/ab/f"
+    np.testing.assert_allclose(found, expected, atol=0.06)
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=2, max_size=60), st.floats(0.01, 100))
+def test_one_factor_for_all_changes_nothing(strata, factor):
+    names = [f"benign/{letter}/f" for letter in strata]
+    plain = draw_rows(names, len(names) // 2, 3, 1)
+    assert np.array_equal(plain, draw_rows(names, len(names) // 2, 3, 1, {"benign": factor}))
+
+
+@pytest.mark.parametrize("name", ["bening", "benign/x", "benign/s/g", "benign/s/f/more", "s"])
+def test_a_weight_of_no_row_is_named(name):
+    with pytest.raises(UserError, match=rf"train.weights names '{name}', but no training row is of it"):
+        check_weights([stratum(record("text", "benign"))], {"benign/s": 2.0, name: 3.0})
 
 
 # ---- which window of a text is read ------------------------------------------------------------

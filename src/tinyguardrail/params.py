@@ -115,6 +115,7 @@ class Model(Strict):
 class Train(Strict):
     epochs: Count
     rows_per_epoch: Count | None
+    weights: dict[str, Positive]
     window_tokens: Annotated[int, Field(ge=8, le=512)]
     validation_rows: Count
     batch_size: Count

@@ -8,7 +8,7 @@ from tinyguardrail.errors import UserError
 from tinyguardrail.params import Ablate, Train
 
 REFERENCE = "reference"
-# Where an arm adds a part, its weight is that of the part in the papers that it comes from.
+# The weight of the energy loss, 0.1, is that of its paper.
 CHANGES: dict[str, dict[str, Any]] = {
     REFERENCE: {},
     "cross_entropy": {"focal_gamma": 0.0},

@@ -194,6 +194,7 @@ def _settings(params: Params) -> dict[str, Any]:
         "params.num_experts_per_text": _value(params.model.num_experts_per_text, "count"),
         "params.epochs": _value(params.train.epochs, "count"),
         "params.rows_per_epoch": _value(params.train.rows_per_epoch or 0, "count"),
+        "params.strata_weighted": _value(len(params.train.weights), "count"),
         "params.adversarial_from": _value(_from_epoch(params.train.adversarial_epoch), "count"),
         "params.threat_weight": _value(params.train.threat_weight, "factor"),
         "params.quantized_from": _value(_from_epoch(params.train.quantization_aware_epoch), "count"),

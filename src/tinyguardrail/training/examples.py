@@ -10,6 +10,7 @@ import numpy as np
 from tinyguardrail.data.records import BENIGN, Record
 from tinyguardrail.errors import UserError
 from tinyguardrail.model.features import FeatureExtractor, Window
+from tinyguardrail.training.sampling import stratum
 
 
 class LabelError(UserError):
@@ -53,7 +54,7 @@ class LabelledTexts:
         return cls(
             [record.text for record in records],
             np.array([label2id[record.label] for record in records], dtype=np.int64),
-            [f"{record.label}/{record.source}/{record.family}" for record in records],
+            [stratum(record) for record in records],
             label2id[BENIGN],
         )
 

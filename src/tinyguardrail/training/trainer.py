@@ -131,7 +131,7 @@ class Trainer:
     # ---- one epoch, one step ------------------------------------------------------------
 
     def _epoch(self, train: LabelledTexts, epoch: int) -> tuple[Examples, list[np.ndarray]]:
-        rows = draw_rows(train.strata, self.settings.rows_per_epoch, self.seed, epoch)
+        rows = draw_rows(train.strata, self.settings.rows_per_epoch, self.seed, epoch, self.settings.weights)
         examples = train.examples(self.extractor, rows, [self.seed, epoch])
         return examples, epoch_batches(examples.lengths, self.settings.batch_size, self.seed, epoch)
 

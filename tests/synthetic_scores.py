@@ -142,12 +142,17 @@ def write_table(path: Path, table: pa.Table) -> None:
     pq.write_table(table, path)
 
 
+def write_scores(folder: Path, rows: int) -> None:
+    """Scores of two seeds on the same rows."""
+    made = make_rows(rows, np.random.default_rng(0))
+    for seed in (0, 1):
+        write_table(folder / f"seed{seed}.parquet", make_scores(made, seed))
+
+
 @pytest.fixture(scope="module")
 def score_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scores")
-    rows = make_rows(900, np.random.default_rng(0))
-    for seed in (0, 1):
-        pq.write_table(make_scores(rows, seed), folder / f"seed{seed}.parquet")
+    write_scores(folder, rows=900)
     return folder
 
 

@@ -45,6 +45,7 @@ def test_the_committed_settings_are_accepted():
         ("train.epochs", 2.5, "valid integer"),
         ("train.epochs", True, "valid integer"),
         ("train.precision", "fp8", "'bf16' or 'fp32'"),
+        ("train.weights", {"benign": 0.0}, "greater than 0"),
         ("train.lr", 0.1, "unknown key; allowed here: epochs"),
         ("model.num_experts_per_text", 99, "at most num_experts (16)"),
         ("data.test_fraction", 0.95, "must be below 1"),
@@ -61,6 +62,14 @@ def test_a_wrong_setting_is_one_line_with_file_key_value_and_what_is_allowed(key
     assert key.split(".")[0] in message
     assert allowed in message
     assert "\n" not in message
+
+
+def test_weights_of_a_draw_that_takes_every_row_are_refused():
+    content = changed("train.rows_per_epoch", None)
+    parse_params(content, "params.yaml")
+    content["train"]["weights"] = {"benign": 2.0}
+    with pytest.raises(ParamsError, match="weights say what is drawn, but rows_per_epoch is null"):
+        parse_params(content, "params.yaml")
 
 
 def test_a_misspelt_key_is_named_as_it_stands_in_the_file():

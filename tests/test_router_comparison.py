@@ -3,12 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthetic_scores import LABELS, make_rows, make_scores
+from synthetic_scores import LABELS, write_scores
 from tinyguardrail.evaluation import metrics, resampled, route_choices
 from tinyguardrail.evaluation.comparisons import adjusted
 from tinyguardrail.evaluation.curves import router_scores
@@ -28,9 +27,7 @@ SPLITS = ("validation", "test")
 @pytest.fixture(scope="module")
 def scores(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scores")
-    rows = make_rows(700, np.random.default_rng(0))
-    for seed in (0, 1):
-        pq.write_table(make_scores(rows, seed), folder / f"seed{seed}.parquet")
+    write_scores(folder, rows=700)
     return load_scores([0, 1], folder)
 
 

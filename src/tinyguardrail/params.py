@@ -144,6 +144,12 @@ class Train(Strict):
     report_to: list[Literal["tensorboard", "wandb"]]
     checkpoint_seconds: Annotated[float, Field(ge=0)]
 
+    @model_validator(mode="after")
+    def weights_need_a_draw(self) -> Train:
+        if self.weights and self.rows_per_epoch is None:
+            raise ValueError("weights say what is drawn, but rows_per_epoch is null and every row is seen")
+        return self
+
 
 class Quantize(Strict):
     block_size: Count

@@ -1,4 +1,7 @@
-"""Train one seed's reference model in other ways, and measure what each does with VAR off and on."""
+"""Train one seed's reference model by one recipe, and measure it with VAR off and on.
+
+The recipe that the reference itself was trained by trains nothing: its model is there.
+"""
 
 from tinyguardrail.compute import prepare_process, repeatable
 
@@ -10,44 +13,53 @@ from tokenizers import Tokenizer
 
 from tinyguardrail.files import write_json
 from tinyguardrail.params import Params
-from tinyguardrail.paths import MOE, RAW, VAR_ABLATE, seed_name
-from tinyguardrail.stage import run_seed_stage
-from var_moe.ablation import ABLATION_ARMS, PLAIN, PRESET, REFERENCE, arm_record, arm_settings
+from tinyguardrail.paths import MOE, RAW, RECIPE_SCORES, VAR_ABLATE, seed_name
+from tinyguardrail.stage import run_recipe_stage
 from var_moe.config import get_config
 from var_moe.corpus import END_OF_TEXT, pack, read_documents, split_documents
 from var_moe.evaluation import build_wrappers, evaluate_presets
 from var_moe.evaluation_text import evaluation_text
+from var_moe.recipes import RECIPES
 from var_moe.reference import build_model, load_model
+from var_moe.report import quality_report, scores_table, write_scores
+from var_moe.second_weight import second_weights
 from var_moe.statistics import collect_statistics
 from var_moe.training import train_model
 
+PRESET = "balanced"  # whatever the headline preset: choosing that one must train nothing
 
-def main(params: Params, seed: int) -> None:
-    var = params.var
-    settings, train = var.eval, var.train
+
+def main(params: Params, seed: int, recipe: str) -> None:
+    var, name = params.var, seed_name(seed)
+    settings = var.eval
+    train = var.train.model_copy(update={"recipe": recipe})
     repeatable(params.compute.threads)
-    tokenizer = Tokenizer.from_file(str(MOE / seed_name(seed) / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(MOE / name / "tokenizer.json"))
     text = evaluation_text(var, RAW, tokenizer)
-    splits = split_documents(read_documents(var.corpus, RAW), train.validation_fraction, train.test_fraction)
-    sequences = pack(splits["train"], tokenizer, train.sequence_length, train.steps * train.batch_size)
 
-    found, plain = {}, None
-    for arm in ABLATION_ARMS:
-        if arm == REFERENCE:
-            model = load_model(MOE / seed_name(seed))
-        else:
-            torch.manual_seed(seed)
-            model = build_model(var.model, tokenizer.get_vocab_size(), tokenizer.token_to_id(END_OF_TEXT))
-            train_model(model, sequences, arm_settings(train, var.ablate, arm), seed)
-            model.to(torch.bfloat16)  # what `load_model` gives
-        statistics = collect_statistics(model, text.statistics, settings.batch_size)
-        wrappers = build_wrappers(model, statistics, text.thresholds, [get_config(PRESET)])
-        baseline, quality = evaluate_presets(wrappers, text.test, settings, skip=False)
-        plain = baseline if arm == PLAIN else plain
-        found[arm] = arm_record(plain, baseline, quality[PRESET])
-        print(f"seed {seed}: {arm}, VAR {found[arm]['perplexity_change']:+.2%}")
-    write_json(VAR_ABLATE / f"{seed_name(seed)}.json", {"seed": seed, "preset": PRESET, "arms": found})
+    if train == var.train:
+        model = load_model(MOE / name)
+    else:
+        splits = split_documents(
+            read_documents(var.corpus, RAW), train.validation_fraction, train.test_fraction
+        )
+        sequences = pack(splits["train"], tokenizer, train.sequence_length, train.steps * train.batch_size)
+        torch.manual_seed(seed)
+        model = build_model(var.model, tokenizer.get_vocab_size(), tokenizer.token_to_id(END_OF_TEXT))
+        train_model(model, sequences, train, seed)
+        model.to(torch.bfloat16)  # what `load_model` gives
+
+    second = second_weights(model, text.thresholds, settings.batch_size)
+    statistics = collect_statistics(model, text.statistics, settings.batch_size)
+    wrappers = build_wrappers(model, statistics, text.thresholds, [get_config(PRESET)])
+    baseline, quality = evaluate_presets(wrappers, text.test, settings, skip=False)
+    report = quality_report(baseline, quality, PRESET, second)
+    write_scores(RECIPE_SCORES / name / f"{recipe}.parquet", scores_table(baseline, quality))
+    write_json(
+        VAR_ABLATE / name / f"{recipe}.json", {"recipe": recipe, "preset": PRESET, "seed": seed} | report
+    )
+    print(f"seed {seed}: {recipe}, VAR {report['perplexity_change']:+.2%}")
 
 
 if __name__ == "__main__":
-    run_seed_stage(main, __doc__)
+    run_recipe_stage(main, RECIPES, __doc__)

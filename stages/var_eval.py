@@ -17,6 +17,7 @@ from var_moe.evaluation import PRESETS, build_wrappers, evaluate_presets
 from var_moe.evaluation_text import evaluation_text
 from var_moe.reference import load_model
 from var_moe.report import latency_report, quality_report, scores_table, write_scores
+from var_moe.second_weight import second_weights
 from var_moe.statistics import collect_statistics
 from var_moe.timing import time_phase_one, time_workload
 from var_moe.workloads import build_workloads, largest_prefill
@@ -29,12 +30,13 @@ def main(params: Params, seed: int) -> None:
     model = load_model(MOE / name)
     text = evaluation_text(var, RAW, Tokenizer.from_file(str(MOE / name / "tokenizer.json")))
 
+    second = second_weights(model, text.thresholds, settings.batch_size)
     statistics = collect_statistics(model, text.statistics, settings.batch_size)
     configs = [get_config(each) for each in PRESETS]
     wrappers = build_wrappers(model, statistics, text.thresholds, configs)
     baseline, presets = evaluate_presets(wrappers, text.test, settings)
     write_scores(SCORES / "var" / f"{name}.parquet", scores_table(baseline, presets))
-    report = quality_report(baseline, presets, preset)
+    report = quality_report(baseline, presets, preset, second)
     report["audit"] = audit_record(model, wrappers[preset].table, text.test, settings)
     write_json(VAR / f"{name}.json", {"corpus": var.corpus, "preset": preset, "seed": seed} | report)
 

@@ -10,9 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from synthetic_scores import TRANSFORMS, make_public_rows, make_rows, make_scores, write_table
-from synthetic_var import var_ablation, write_var, write_var_search
+from synthetic_var import write_var, write_var_ablation, write_var_search
 from tinyguardrail.evaluation.ablation_arms import CHANGES
 from tinyguardrail.files import write_json
+
+VAR_SEEDS = (0, 1, 2)  # those in params.yaml
 
 
 def write_results(
@@ -33,11 +35,12 @@ def write_results(
         _write_training(folder / f"results/training/{name}.csv", generator)
         write_json(folder / f"results/export/{name}.json", _export())
         _write_evasion(folder, seed, shared, generator)
-        write_var(folder, seed, generator, timings)
         if timings:
             write_json(folder / f"results/latency/guard_{name}.json", _guard_timing(seed, generator))
+    for seed in VAR_SEEDS:
+        write_var(folder, seed, np.random.default_rng(60 + seed), timings)
     write_var_search(folder, timings)
-    write_json(folder / "results/var_ablate/seed0.json", var_ablation(0))  # of the seed in params.yaml
+    write_var_ablation(folder, 0)  # of the seed in params.yaml
     _write_leave_one_out(folder / "data/scores/leave_one_out", np.random.default_rng(7))
     _write_ablation(folder / "data/scores/ablation/seed0", shared[:1200])  # of the seed in params.yaml
     write_json(folder / "results/data_card.json", _data_card(shared))

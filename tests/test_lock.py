@@ -5,6 +5,7 @@ exit codes that do not tell stale from missing.
 """
 
 import hashlib
+import itertools
 import json
 import re
 import subprocess
@@ -18,7 +19,7 @@ UNTRACKED = re.compile(
     r"^(full/)?(data/(raw|splits)|models|\.venv|\.resume|\.dvc)/|(^|/)(__pycache__|\.\w+_cache|[^/]*\.egg-info)/"
 )
 YAML_READER = YAML(typ="safe", pure=True)
-Item = tuple[str, object] | None  # of a matrix: its axis and the value; None for a stage without one
+Item = dict[str, object]  # of a matrix: axis -> value; empty for a stage without one
 
 
 def read(name: str) -> dict:
@@ -38,12 +39,11 @@ class Scale:
         }
         self.expanded: dict[str, tuple[dict, Item]] = {}
         for name, stage in self.stages.items():
-            if "matrix" not in stage:
-                self.expanded[name] = (stage, None)
-                continue
-            [(axis, values)] = stage["matrix"].items()  # one stage per seed or per family
-            for value in self.setting(values[2:-1]) if isinstance(values, str) else values:
-                self.expanded[f"{name}@{value}"] = (stage, (axis, value))
+            axes = stage.get("matrix", {})  # one stage per seed, family or recipe
+            values = [self.setting(each[2:-1]) if isinstance(each, str) else each for each in axes.values()]
+            for chosen in itertools.product(*values):
+                suffix = f"@{'-'.join(map(str, chosen))}" if axes else ""
+                self.expanded[name + suffix] = (stage, dict(zip(axes, chosen, strict=True)))
 
     def setting(self, key: str) -> object:
         value = self.params
@@ -53,7 +53,7 @@ class Scale:
 
     def fill(self, text: str, item: Item) -> str:
         text = re.sub(r"\$\{(?!item)([\w.]+)\}", lambda match: str(self.setting(match[1])), text)
-        return text if item is None else text.replace(f"${{item.{item[0]}}}", str(item[1]))
+        return re.sub(r"\$\{item\.(\w+)\}", lambda match: str(item[match[1]]), text)
 
     def names(self, entries: list, item: Item) -> list[str]:
         return [self.fill(next(iter(entry)) if isinstance(entry, dict) else entry, item) for entry in entries]

@@ -35,7 +35,7 @@ def copy_of_inputs(scale, tmp_path):
         ("data/scores/ablation/seed0/adversarial.parquet", "ablate"),
         ("results/training/seed2.csv", "train"),
         ("results/var/seed1.json", "var_eval"),
-        ("results/var_ablate/seed0.json", "var_ablate"),
+        ("results/var_ablate/seed0/entropy.json", "var_ablate"),
         ("results/var_search.json", "var_search"),
         ("results/data_card.json", "synthesize"),
     ],

@@ -87,7 +87,7 @@ def test_every_promised_result_is_there(clone):
         "results/evasion/seed1.json",
         "results/export/seed1.json",
         "results/var/seed1.json",
-        "results/var_ablate/seed0.json",
+        "results/var_ablate/seed0/late_ratio_skip.json",
         "results/var_search.json",
         "results/tables/leave_one_out.csv",
         "results/tables/ablation.csv",

@@ -31,7 +31,7 @@ def measured():
 
 @pytest.fixture(scope="module")
 def report(measured):
-    return quality_report(*measured[2:], "balanced")
+    return quality_report(*measured[2:], "balanced", [0.1, 0.3])
 
 
 def test_losses_by_group_add_up_to_the_text(measured):
@@ -78,7 +78,7 @@ def test_scores_reproduce_the_report(measured, report, tmp_path):
 
 def test_measuring_again_gives_the_same_numbers(measured, report):
     wrappers, text = measured[:2]
-    assert quality_report(*evaluate_presets(wrappers, text, SETTINGS), "balanced") == report
+    assert quality_report(*evaluate_presets(wrappers, text, SETTINGS), "balanced", [0.1, 0.3]) == report
 
 
 def test_a_text_shorter_than_a_window_is_read_whole(measured):

@@ -15,7 +15,7 @@ from tinyguardrail.evaluation.var_studies import read_ablation, read_search
 from tinyguardrail.params import load_params
 from tinyguardrail.reporting.var_figures import front_rows
 from tinyguardrail.reporting.var_tables import var_tables
-from var_moe.ablation import ABLATION_ARMS
+from var_moe.recipes import RECIPES
 
 ROOT_PARAMS = Path(__file__).parents[1] / "params.yaml"
 
@@ -118,18 +118,28 @@ def test_an_empty_front_is_an_error(folder):
         read_search()
 
 
-def test_the_ablation_is_averaged_over_its_seeds_alone(folder):
-    found = read_ablation([0])
-    assert tuple(found) == ABLATION_ARMS
-    assert found["entropy"]["off_against_plain"] == pytest.approx(0.002)
-    assert found["reference"]["router_stays_valid"] is False
-    with pytest.raises(InputError, match=r"var_ablate/seed1\.json is missing; run: dvc repro var_ablate"):
-        read_ablation([0, 1])
+def test_the_recipes_are_compared_with_plain_training_and_each_with_itself(folder):
+    params = load_params()
+    found = read_ablation(params)
+    assert tuple(found) == RECIPES
+    for number, recipe in enumerate(RECIPES):
+        assert found[recipe]["off_against_plain"] == pytest.approx(0.0012 * number, abs=1e-9)
+        assert found[recipe]["perplexity_change"] == pytest.approx(0.02 - 0.004 * number, abs=1e-3)
+        low, high = found[recipe]["perplexity_change_ci95"]
+        assert low < found[recipe]["perplexity_change"] < high
+        assert found[recipe]["router_stays_valid"] == (number <= 2)
+    assert found["entropy"]["second_weight"] == pytest.approx(0.2)
+    two_seeds = params.var.ablate.model_copy(update={"seeds": [0, 1]})
+    more = params.model_copy(update={"var": params.var.model_copy(update={"ablate": two_seeds})})
+    with pytest.raises(
+        InputError, match=r"var_ablate/seed1/plain\.\w+ is missing; run: dvc repro var_ablate"
+    ):
+        read_ablation(more)
 
 
 def test_tables_hold_what_was_measured(folder):
     tests, detail = evaluate_var(load_params())
-    detail |= {"search": read_search(), "ablation": read_ablation([0])}
+    detail |= {"search": read_search(), "ablation": read_ablation(load_params())}
 
     class Results:
         systems, var = {"var": tests}, detail

@@ -82,7 +82,8 @@ def test_a_point_that_changes_nothing_lies_at_no_change_and_full_cost(objective)
 def test_points_of_a_real_table(objective):
     points = search(objective, trials=5, seed=1)
     assert len(points) == 5
-    assert points[2].experts_per_call < points[0].experts_per_call  # aggressive, conservative
+    assert [point.config.two_expert_layers for point in points[:3]] == [(0,), (0,), ()]
+    assert points[2].experts_per_call < points[1].experts_per_call < points[0].experts_per_call
     record = points[3].as_json()
     assert record["cost"] == pytest.approx(record["experts_per_call"] + record["learned_share"])
     assert search(objective, trials=5, seed=1) == points

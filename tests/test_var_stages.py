@@ -11,8 +11,8 @@ import torch
 from ruamel.yaml import YAML
 
 from tinyguardrail.params import load_params
-from var_moe.ablation import ABLATION_ARMS, arm_settings
 from var_moe.arms import ARMS
+from var_moe.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
 TOPICS = ("array", "matrix", "window", "signal", "table", "column", "index", "value")
@@ -45,8 +45,10 @@ def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         params = load_params()
-        for name in ("var_train", "var_eval", "var_ablate"):
+        for name in ("var_train", "var_eval"):
             run(name, params, 0)
+        for recipe in RECIPES:
+            run("var_ablate", params, 0, recipe)
         run("var_search", params)
     torch.use_deterministic_algorithms(False)
     return folder
@@ -65,7 +67,8 @@ def test_every_declared_output_is_there(folder):
     for name in ("var_train", "var_eval", "var_ablate", "var_search"):
         for out in stages[name]["outs"]:
             path = next(iter(out)) if isinstance(out, dict) else out
-            assert (folder / path.replace("${item.seed}", "0")).exists(), path
+            path = path.replace("${item.seed}", "0").replace("${item.recipe}", "plain")
+            assert (folder / path).exists(), path
 
 
 def test_timings_of_every_arm_and_workload_stand_apart(folder):
@@ -104,35 +107,24 @@ def test_the_front_is_chosen_on_validation_and_reported_on_test_once(folder):
     assert {point["name"] for point in record["front"]} <= set(workload["speedups"])
 
 
-def test_each_term_of_training_is_ablated(folder):
-    arms = read(folder, "results/var_ablate/seed0.json")["arms"]
-    assert tuple(arms) == ABLATION_ARMS
-    assert arms["plain"]["off_against_plain"] == 0
-    assert arms["entropy"]["off_against_plain"] != 0
-    for name, arm in arms.items():
-        expected = arm["perplexity_off"] / arms["plain"]["perplexity_off"] - 1
-        assert arm["off_against_plain"] == pytest.approx(expected), name
-        assert arm["router_stays_valid"] == (expected <= 0.003)
+def test_every_recipe_is_trained_from_the_same_start(folder):
+    found = {recipe: read(folder, f"results/var_ablate/seed0/{recipe}.json") for recipe in RECIPES}
+    assert len({each["perplexity_baseline"] for each in found.values()}) == len(RECIPES)
+    tables = [pq.read_table(folder / f"data/scores/var_ablate/seed0/{recipe}.parquet") for recipe in RECIPES]
+    assert len({str(table["tokens"].to_pylist()) for table in tables}) == 1
+    for each in found.values():
+        assert each["second_weight"] == pytest.approx(sum(each["second_weight_by_layer"]) / 2)
+        assert 0 < each["second_weight"] < 0.5
+
+
+def test_the_references_own_recipe_is_the_reference(folder):
+    own = read(folder, "results/var_ablate/seed0/three_terms.json")
     whole = read(folder, "results/var/seed0.json")
-    assert arms["reference"]["perplexity_change"] == pytest.approx(whole["perplexity_change"])
+    assert load_params(folder / "params.yaml").var.train.recipe == "three_terms"
+    for name in ("perplexity_baseline", "perplexity_change", "table_sha256", "second_weight_by_layer"):
+        assert own[name] == whole[name], name
 
 
-def test_an_arm_has_its_own_terms_and_no_other():
-    var = load_params(ROOT / "params.yaml").var
-    terms = ("token_weight", "entropy_weight", "drop_second")
-    settings = {arm: arm_settings(var.train, var.ablate, arm) for arm in ABLATION_ARMS}
-    assert settings["reference"] == var.train
-    assert {arm: [name for name in terms if getattr(each, name)] for arm, each in settings.items()} == {
-        "plain": [],
-        "token_kl": ["token_weight"],
-        "entropy": ["entropy_weight"],
-        "random_skip": ["drop_second"],
-        "late_ratio_skip": ["drop_second"],
-        "reference": list(terms),
-    }
-    late = settings.pop("late_ratio_skip")
-    assert (late.skip_rule, late.aware_from) == ("ratio", var.ablate.late_from)
-    assert {(each.skip_rule, each.aware_from) for each in settings.values()} == {("random", 0.0)}
-    with pytest.raises(ValueError, match=r"var\.train\.token_weight is 0"):
-        arm_settings(var.train.model_copy(update={"token_weight": 0.0}), var.ablate, "token_kl")
-    assert {each.balance_weight for each in settings.values()} == {var.train.balance_weight}
+def test_the_stage_lists_every_recipe():
+    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert tuple(stages["var_ablate"]["matrix"]["recipe"]) == RECIPES

@@ -16,6 +16,7 @@ from var_moe.corpus import (
     split_documents,
     train_tokenizer,
 )
+from var_moe.recipes import PLAIN, RECIPES, Recipe, recipe_of
 from var_moe.reference import build_model
 from var_moe.training import SKIPPED, SecondExpertDropout, learning_rate_factor, train_model
 
@@ -26,8 +27,8 @@ DOCUMENTS = [
 MODEL = SimpleNamespace(layers=2, hidden_size=16, intermediate_size=24, heads=2, experts=4, max_positions=16)
 TRAIN = SimpleNamespace(
     steps=12, batch_size=8, learning_rate=0.02, warmup_fraction=0.1, weight_decay=0.1, clip_norm=1.0,
-    balance_weight=0.01, entropy_weight=0.02, token_weight=0.02, drop_second=0.5, aware_from=0.0,
-    skip_rule="random",
+    balance_weight=0.01, recipe="three_terms", entropy_weight=0.02, token_weight=0.03, drop_second=0.5,
+    late_from=0.5, late_drop=0.9, late_whole=0.3,
 )  # fmt: skip
 
 
@@ -127,28 +128,36 @@ def test_learning_rate_rises_then_falls_to_nothing():
     assert factors[100] == 0
 
 
-def test_terms_begin_after_their_share_of_the_steps(tokenizer):
-    def losses_and_weights(**changes):
+def test_a_recipe_has_its_own_terms_and_no_other():
+    assert {name: recipe_of(TRAIN, name) for name in RECIPES} == {
+        "plain": Recipe(),
+        "token_kl": Recipe(token_weight=0.03),
+        "entropy": Recipe(entropy_weight=0.02),
+        "random_skip": Recipe(drop_second=0.5),
+        "three_terms": Recipe(token_weight=0.03, entropy_weight=0.02, drop_second=0.5),
+        "late_ratio_skip": Recipe(drop_second=0.9, skip_rule="ratio", whole=0.3, begins=0.5),
+    }
+
+
+def test_recipes_part_from_plain_training_when_they_begin(tokenizer):
+    def losses(recipe):
         torch.manual_seed(0)
         model = build_model(MODEL, tokenizer.get_vocab_size(), tokenizer.token_to_id(END_OF_TEXT))
-        settings = SimpleNamespace(**vars(TRAIN) | changes)
-        losses = train_model(model, pack(DOCUMENTS, tokenizer, 16, 64), settings, 0)
-        return losses, model.model.layers[0].mlp.gate.weight
+        settings = SimpleNamespace(**vars(TRAIN) | {"recipe": recipe})
+        return train_model(model, pack(DOCUMENTS, tokenizer, 16, 64), settings, 0)
 
-    without = {"entropy_weight": 0.0, "token_weight": 0.0, "drop_second": 0.0}
-    plain, plain_router = losses_and_weights(**without)
-    late, late_router = losses_and_weights(aware_from=0.5)
-    early, _ = losses_and_weights(aware_from=0.0)
-    assert late[: TRAIN.steps // 2] == plain[: TRAIN.steps // 2]  # the same weights and batches
-    assert not torch.equal(late_router, plain_router)
-    assert early[:6] != plain[:6]
+    plain, half = losses(PLAIN), TRAIN.steps // 2
+    found = {recipe: losses(recipe) for recipe in RECIPES if recipe != PLAIN}
+    assert found["late_ratio_skip"][:half] == plain[:half]  # the same weights and batches
+    assert len({tuple(each) for each in (plain, *found.values())}) == len(RECIPES)
+    for recipe in ("token_kl", "entropy", "random_skip", "three_terms"):
+        assert found[recipe][1:half] != plain[1:half], recipe
 
 
-def left_out(rule, layer, *, active=True, probability=0.5, sequences=8, length=40):
+def left_out(rule, layer, *, active=True, probability=0.5, whole=0.0, sequences=8, length=40):
     """Which of the tokens lose their second expert, and the ratio of its weight to the first's."""
     generator = torch.Generator().manual_seed(3)
-    settings = SimpleNamespace(**vars(TRAIN) | {"skip_rule": rule, "drop_second": probability})
-    dropout = SecondExpertDropout(settings, 4, generator)
+    dropout = SecondExpertDropout(Recipe(drop_second=probability, skip_rule=rule, whole=whole), 4, generator)
     dropout.start(sequences, active=active)
     second = torch.rand(sequences * length, generator=generator) / 2
     weights = torch.stack([1 - second, second], dim=1)
@@ -167,6 +176,14 @@ def test_the_ratio_rule_leaves_out_what_weighs_least_in_whole_sequences():
     assert 0 < taken.sum() < len(taken)
     assert ratio[taken][dropped[taken]].max() < ratio[taken][~dropped[taken]].min()
     assert dropped[taken].float().mean() == pytest.approx(SKIPPED, abs=0.05)
+
+
+def test_a_part_of_the_sequences_does_with_one_expert_everywhere():
+    dropped, _ = left_out("ratio", layer=1, probability=1.0, whole=0.5)
+    whole = dropped.all(1)
+    assert 0 < whole.sum() < len(whole)
+    assert (dropped[~whole].float().mean(1) < 1).all()
+    assert torch.equal(left_out("ratio", layer=0, probability=1.0, whole=0.5)[0].all(1), whole)
 
 
 def test_the_ratio_rule_spares_the_first_layer_and_the_random_one_none():

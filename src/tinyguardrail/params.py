@@ -18,9 +18,11 @@ from ruamel.yaml.error import YAMLError
 from tinyguardrail.errors import UserError
 from tinyguardrail.evaluation.evasion_affixes import AFFIXES
 from tinyguardrail.paths import PARAMS_FILE
+from var_moe.recipes import RecipeName
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
+PositiveFraction = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 CountOrZero = Annotated[int, Field(ge=0)]
@@ -232,11 +234,13 @@ class VarTrain(Strict):
     weight_decay: Annotated[float, Field(ge=0)]
     clip_norm: Positive
     balance_weight: Annotated[float, Field(ge=0)]
-    entropy_weight: Annotated[float, Field(ge=0)]
-    token_weight: Annotated[float, Field(ge=0)]
-    drop_second: Fraction
-    skip_rule: Literal["ratio", "random"]
-    aware_from: Fraction
+    recipe: RecipeName
+    token_weight: Positive
+    entropy_weight: Positive
+    drop_second: PositiveFraction
+    late_from: OpenFraction
+    late_drop: PositiveFraction
+    late_whole: Fraction
 
     @model_validator(mode="after")
     def leave_modules_to_train_on(self) -> VarTrain:
@@ -277,11 +281,10 @@ class VarSearch(Strict):
 
 class VarAblate(Strict):
     seeds: Seeds
-    late_from: OpenFraction
-    late_drop: Annotated[float, Field(gt=0, le=1)]
 
 
 class Var(Strict):
+    seeds: Seeds
     corpus: Literal["docstrings", "wikitext_2"]
     preset: Literal["conservative", "balanced", "aggressive"]
     margin: OpenFraction
@@ -290,6 +293,15 @@ class Var(Strict):
     eval: VarEval
     search: VarSearch
     ablate: VarAblate
+
+    @model_validator(mode="after")
+    def seeds_are_trained(self) -> Var:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds must all differ")
+        for seed in (self.search.model_seed, *self.ablate.seeds):
+            if seed not in self.seeds:
+                raise ValueError(f"search.model_seed and ablate.seeds must be among seeds; {seed} is not")
+        return self
 
     @model_validator(mode="after")
     def sequences_fit(self) -> Var:

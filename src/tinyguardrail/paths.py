@@ -17,6 +17,7 @@ SPLITS = Path("data/splits")
 SCORES = Path("data/scores")
 LEFT_OUT = SCORES / "leave_one_out"
 ABLATION = SCORES / "ablation"
+RECIPE_SCORES = SCORES / "var_ablate"
 
 MODELS = Path("models")
 PLAUSIBILITY = MODELS / "plausibility.npz"

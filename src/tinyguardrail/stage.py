@@ -33,6 +33,17 @@ def run_family_stage(
     _run(lambda: main(load_params(), family))
 
 
+def run_recipe_stage(
+    main: Callable[[Params, int, str], None], recipes: Sequence[str], description: str | None
+) -> None:
+    """Run a stage for the seed and the way of training given on the command line."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--seed", type=int, required=True, help="one of `var.ablate.seeds` in params.yaml")
+    parser.add_argument("--recipe", choices=recipes, required=True, help="how the model is trained")
+    arguments = parser.parse_args()
+    _run(lambda: main(load_params(), arguments.seed, arguments.recipe))
+
+
 def _run(action: Callable[[], None]) -> None:
     try:
         action()

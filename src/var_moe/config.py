@@ -139,8 +139,8 @@ def get_balanced_config() -> VARConfig:
 
 
 def get_aggressive_config() -> VARConfig:
-    """One expert wherever a layer allows it; for speed first."""
-    return VARConfig(preset="aggressive", learned_share=0.05, single_share=1.0)
+    """One expert in every layer; for speed first."""
+    return VARConfig(preset="aggressive", learned_share=0.05, single_share=1.0, two_expert_layers=())
 
 
 def get_config(preset: Preset) -> VARConfig:

@@ -23,14 +23,22 @@ BOOTSTRAP_SAMPLES, BOOTSTRAP_SEED = 2000, 7
 SHARES = ("learned_share", "cached_share", "fast_share", "experts_per_call")
 
 
-def quality_report(baseline: Losses, presets: dict[str, PresetQuality], headline: str) -> dict[str, Any]:
-    """The content of `results/var/seed*.json`: the headline preset's fields, then every preset's."""
+def quality_report(
+    baseline: Losses, presets: dict[str, PresetQuality], headline: str, second: list[float]
+) -> dict[str, Any]:
+    """The content of `results/var/seed*.json`: the headline preset's fields, then every preset's.
+
+    Args:
+        second: weight of the stock router's second expert, by layer; see `second_weights`.
+    """
     tokens = int(baseline.tokens.sum())
     found = {name: preset_record(baseline, quality) for name, quality in presets.items()}
     return {
         "tokens": tokens,
         "groups": len(baseline.groups),
         "perplexity_baseline": perplexity(baseline.nll, tokens),
+        "second_weight": sum(second) / len(second),
+        "second_weight_by_layer": second,
         **found[headline],
         "presets": found,
     }

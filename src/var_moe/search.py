@@ -25,7 +25,8 @@ from var_moe.corpus import Stream
 from var_moe.evaluation import PRESETS, WindowSettings, baseline_losses, build_wrappers, losses_of
 from var_moe.statistics import RoutingStatistics
 
-SEARCHED = ("learned_share", "single_share", "min_count", "smoothing", "use_context")
+SEARCHED = ("learned_share", "single_share", "two_expert_layers", "min_count", "smoothing", "use_context")
+FIRST_LAYER = {True: (0,), False: ()}  # whether it keeps two experts -> `two_expert_layers`
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,9 @@ class Objective:
         return Point(config, float(np.expm1(nats)), stats["learned_share"], stats["experts_per_call"])
 
     def __call__(self, trial: optuna.Trial) -> tuple[float, float]:
+        first_layer = trial.suggest_categorical("two_experts_first", [True, False])
         settings = {
+            "two_expert_layers": FIRST_LAYER[first_layer],
             "learned_share": trial.suggest_float("learned_share", 0.0, 0.3),
             "single_share": trial.suggest_float("single_share", 0.0, 1.0),
             "min_count": trial.suggest_int("min_count", 1, 6),
@@ -109,6 +112,7 @@ def search(objective: Any, trials: int, seed: int) -> list[Point]:
     for preset in PRESETS:
         config = get_config(preset)
         settings = {name: getattr(config, name) for name in SEARCHED}
+        settings["two_experts_first"] = bool(settings.pop("two_expert_layers"))
         study.enqueue_trial(settings, user_attrs={"preset": preset})
     study.optimize(objective, n_trials=trials)
     return [trial.user_attrs["point"] for trial in study.trials]

@@ -1,15 +1,15 @@
 """Trains the reference mixture of experts so that its routing can be looked up.
 
-The stock router stays valid. Three additions make single-expert calls and table look-ups
-cheap: second experts dropped at random, a penalty on the router's entropy, and a
-divergence between the router's distribution and a running mean of it for the same token.
+Three additions make single-expert calls and table look-ups cheap: second experts left out, a
+penalty on the router's entropy, and a divergence between the router's distribution and a running
+mean of it for the same token. A recipe says which of them a model is trained with.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -20,11 +20,12 @@ from transformers.models.mixtral.modeling_mixtral import MixtralTopKRouter
 from tinyguardrail.errors import UserError
 from tinyguardrail.progress import progress
 from var_moe.experts import EXPERTS_IMPLEMENTATION
+from var_moe.recipes import Recipe, RecipeName, RecipeSettings, recipe_of
 
 SKIPPED = 0.75  # share of a layer's tokens that the rule `ratio` takes for one expert
 
 
-class TrainSettings(Protocol):
+class TrainSettings(RecipeSettings, Protocol):
     steps: int
     batch_size: int
     learning_rate: float
@@ -32,37 +33,35 @@ class TrainSettings(Protocol):
     weight_decay: float
     clip_norm: float
     balance_weight: float
-    entropy_weight: float
-    token_weight: float
-    drop_second: float
-    skip_rule: Literal["ratio", "random"]
-    aware_from: float
+    recipe: RecipeName
 
 
 class SecondExpertDropout:
     """Leaves second experts out while the model trains; `hook` is for the router of each layer.
 
     By the rule `random` that of each token, in every layer, by chance. By the rule `ratio` in sequences
-    taken by chance, of the `SKIPPED` tokens whose second expert weighs least beside the first: where a
-    table will leave it out too, which spares the first layer. The other sequences keep both experts, so
-    that the model learns to do with either.
+    taken by chance, of the `SKIPPED` tokens whose second expert weighs least beside the first: where the
+    table of a balanced preset will leave it out too, which spares the first layer. In a part of these
+    sequences, `whole`, every call does with one expert, as it will by the aggressive preset. The other
+    sequences keep both experts, so that the model learns to do with either.
 
     Args:
-        settings: with the probability `drop_second` and the rule `skip_rule`.
+        recipe: with the probability `drop_second`, the rule `skip_rule` and the share `whole`.
         generator: of the random numbers.
     """
 
-    def __init__(self, settings: TrainSettings, num_experts: int, generator: torch.Generator) -> None:
-        self.probability, self.rule = settings.drop_second, settings.skip_rule
+    def __init__(self, recipe: Recipe, num_experts: int, generator: torch.Generator) -> None:
+        self.recipe = recipe
         self.num_experts = num_experts
         self.generator = generator
-        self.sequences = torch.zeros(0, dtype=torch.bool)
+        self.taken = self.whole = torch.zeros(0, dtype=torch.bool)
 
     def start(self, sequences: int, *, active: bool) -> None:
         """Begin a step over so many sequences; nothing is left out where not `active`."""
         self.active = active
-        if self.rule == "ratio":
-            self.sequences = torch.rand(sequences, generator=self.generator) < self.probability
+        if self.recipe.skip_rule == "ratio":
+            chance, probability = torch.rand(sequences, generator=self.generator), self.recipe.drop_second
+            self.taken, self.whole = chance < probability, chance < probability * self.recipe.whole
 
     def hook(self, layer: int) -> Callable[..., tuple[Tensor, Tensor, Tensor] | None]:
         """A forward hook on the stock router of a layer."""
@@ -80,12 +79,14 @@ class SecondExpertDropout:
         return leave_out
 
     def _choose(self, weights: Tensor, layer: int) -> Tensor:
-        if self.rule == "random":
-            return torch.rand(len(weights), generator=self.generator) < self.probability
+        if self.recipe.skip_rule == "random":
+            return torch.rand(len(weights), generator=self.generator) < self.recipe.drop_second
         ratio = (weights[:, 1] / weights[:, 0]).detach()
         least = ratio <= ratio.quantile(SKIPPED)
-        taken = self.sequences.repeat_interleave(len(weights) // len(self.sequences))
-        return least & taken & (layer > 0)
+        taken, whole = (
+            each.repeat_interleave(len(weights) // len(each)) for each in (self.taken, self.whole)
+        )
+        return least & taken & (layer > 0) | whole
 
 
 class RoutingLoss:
@@ -93,15 +94,22 @@ class RoutingLoss:
 
     Args:
         layers, vocab_size, num_experts: sizes of the running mean kept per token.
-        settings: weights of the three terms.
+        balance_weight: of load balancing, which every recipe has.
+        recipe: weights of the two other terms.
         decay: of the running mean, per step in which the token occurs.
     """
 
     def __init__(
-        self, layers: int, vocab_size: int, num_experts: int, settings: TrainSettings, decay: float = 0.8
+        self,
+        layers: int,
+        vocab_size: int,
+        num_experts: int,
+        balance_weight: float,
+        recipe: Recipe,
+        decay: float = 0.8,
     ) -> None:
         self.mean = torch.full((layers, vocab_size, num_experts), 1 / num_experts)
-        self.settings = settings
+        self.balance_weight, self.recipe = balance_weight, recipe
         self.decay = decay
         self.aware = True  # False: load balancing alone, but the running mean is kept
 
@@ -124,9 +132,9 @@ class RoutingLoss:
                 self.mean[layer, tokens] = self.mean[layer, tokens].lerp(batch_mean, 1 - self.decay)
                 reference = self.mean[layer, token_ids].clamp_min(1e-6).log()
             token = (probability * (log_probability - reference)).sum(-1).mean()
-            total = total + self.settings.balance_weight * balance
+            total = total + self.balance_weight * balance
             if self.aware:
-                total = total + self.settings.entropy_weight * entropy + self.settings.token_weight * token
+                total = total + self.recipe.entropy_weight * entropy + self.recipe.token_weight * token
         return total
 
 
@@ -154,13 +162,18 @@ def train_model(
     if sequences.shape[1] > config.max_position_embeddings:
         longest = config.max_position_embeddings
         raise UserError(f"sequences of {sequences.shape[1]} tokens exceed the model's {longest} positions")
+    recipe = recipe_of(settings, settings.recipe)
     generator = torch.Generator().manual_seed(seed)
     model.set_experts_implementation(EXPERTS_IMPLEMENTATION)
-    dropout = SecondExpertDropout(settings, config.num_local_experts, generator)
+    dropout = SecondExpertDropout(recipe, config.num_local_experts, generator)
     routers = [module for module in model.modules() if isinstance(module, MixtralTopKRouter)]
     hooks = [router.register_forward_hook(dropout.hook(layer)) for layer, router in enumerate(routers)]
     routing_loss = RoutingLoss(
-        config.num_hidden_layers, config.vocab_size, config.num_local_experts, settings
+        config.num_hidden_layers,
+        config.vocab_size,
+        config.num_local_experts,
+        settings.balance_weight,
+        recipe,
     )
     optimizer = torch.optim.AdamW(_parameter_groups(model, settings), betas=(0.9, 0.95), fused=True)
     needed = math.ceil(settings.steps * settings.batch_size / len(sequences))
@@ -171,7 +184,7 @@ def train_model(
     for step in progress(range(settings.steps), "training", total=settings.steps):
         rows = order[step * settings.batch_size : (step + 1) * settings.batch_size]
         batch = sequences[rows]
-        aware = step >= settings.aware_from * settings.steps
+        aware = step >= recipe.begins * settings.steps
         dropout.start(len(batch), active=aware)
         routing_loss.aware = aware
         for group in optimizer.param_groups:

@@ -100,7 +100,7 @@ def evaluate(params: Params) -> Results:
     if latency:
         systems["guard"]["latency"] = latency
     systems["var"], var = evaluate_var(params)
-    var |= {"search": read_search(), "ablation": read_ablation(params.var.ablate.seeds)}
+    var |= {"search": read_search(), "ablation": read_ablation(params)}
     return Results(
         systems=systems,
         collapsed=collapsed_seeds(scores, routed),

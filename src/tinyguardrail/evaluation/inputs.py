@@ -1,6 +1,6 @@
 """Reading what earlier stages wrote, with one-line errors that name the file and the stage.
 
-Files are listed by iterating `params.seeds`, never by a glob: a file left over from a seed
+Files are listed by iterating the seeds in `params.yaml`, never by a glob: a file left over from a seed
 that is no longer asked for must not enter an average.
 """
 

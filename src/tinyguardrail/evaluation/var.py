@@ -37,7 +37,7 @@ def evaluate_var(params: Params) -> tuple[dict[str, Metrics], dict[str, Any]]:
     test of non-inferiority over documents and over seeds, and `non_inferior`: both upper 95%
     bounds lie below the margin.
     """
-    seeds, statistics = params.seeds, params.statistics
+    seeds, statistics = params.var.seeds, params.statistics
     reports = read_seeds_json(paths.VAR, seeds, "var_eval")
     corpus, headline = reports[0]["corpus"], reports[0]["preset"]
     for seed, report in zip(seeds, reports, strict=True):
@@ -73,6 +73,7 @@ def _quality(
     found = {
         "perplexity_baseline": over_seeds([each["perplexity_baseline"] for each in reports], tokens, seeds)
     }
+    found["second_weight"] = over_seeds([each["second_weight"] for each in reports], tokens, seeds)
     for name in ("perplexity_var", "perplexity_skip", "skip_experts_per_call", *SHARES):
         found[name] = over_seeds([each[name] for each in own], tokens, seeds)
     resampled = {}

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from tinyguardrail import paths
-from tinyguardrail.evaluation.inputs import InputError, read_seeds_json, require
-from tinyguardrail.files import read_json
+import numpy as np
+import pyarrow.parquet as pq
 
-ABLATED = (
-    "perplexity_off", "off_against_plain", "perplexity_change", "learned_share", "experts_per_call",
-)  # fmt: skip
-INTERVALS = ("off_against_plain_ci95", "perplexity_change_ci95")
+from tinyguardrail import paths
+from tinyguardrail.evaluation.inputs import InputError, require
+from tinyguardrail.evaluation.non_inferiority import perplexity_change
+from tinyguardrail.evaluation.significance import draw_weights, percentile_interval
+from tinyguardrail.files import read_json
+from tinyguardrail.params import Params
+from var_moe.recipes import PLAIN, RECIPES
+
+ABLATED = ("perplexity_baseline", "second_weight", "learned_share", "experts_per_call")
+VALIDITY_BAR = 0.003  # of perplexity with VAR off
 
 
 def read_search() -> dict[str, Any]:
@@ -26,17 +33,60 @@ def read_search() -> dict[str, Any]:
     return report | {"speedups": speedups if names <= set(speedups) else {}}
 
 
-def read_ablation(seeds: Sequence[int]) -> dict[str, dict[str, Any]]:
-    """Arm -> mean over seeds of each number, and of the bounds of its interval over documents."""
-    reports = read_seeds_json(paths.VAR_ABLATE, seeds, "var_ablate")
+def read_ablation(params: Params) -> dict[str, dict[str, Any]]:
+    """Recipe -> mean over seeds of each number, and changes in perplexity with intervals over documents.
+
+    `off_against_plain` compares models with VAR off, `perplexity_change` one model with itself.
+    `router_stays_valid`: in every seed, perplexity with VAR off is at most `VALIDITY_BAR` above that of
+    the plainly trained model.
+    """
+    seeds = params.var.ablate.seeds
+    plain = [_scores(seed, PLAIN) for seed in seeds]
     found = {}
-    for arm in reports[0]["arms"]:
-        own = [report["arms"][arm] for report in reports]
-        found[arm] = {name: _mean([each[name] for each in own]) for name in ABLATED}
-        for name in INTERVALS:
-            found[arm][name] = [_mean(side) for side in zip(*(each[name] for each in own), strict=True)]
-        found[arm]["router_stays_valid"] = all(each["router_stays_valid"] for each in own)
+    for recipe in RECIPES:
+        reports = [read_json(require(_file(paths.VAR_ABLATE, seed, recipe), "var_ablate")) for seed in seeds]
+        own = [_scores(seed, recipe) for seed in seeds]
+        record = {name: _mean([report[name] for report in reports]) for name in ABLATED}
+        off = [(a.tokens, a.baseline, b.baseline) for a, b in zip(plain, own, strict=True)]
+        changes, record["off_against_plain_ci95"] = _changes(off, params.statistics)
+        record["off_against_plain"] = _mean(changes)
+        record["router_stays_valid"] = all(change <= VALIDITY_BAR for change in changes)
+        on = [(each.tokens, each.baseline, each.var) for each in own]
+        changes, record["perplexity_change_ci95"] = _changes(on, params.statistics)
+        record["perplexity_change"] = _mean(changes)
+        found[recipe] = record
     return found
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """Of each group of test documents: predicted tokens, and summed nats with VAR off and on."""
+
+    tokens: np.ndarray
+    baseline: np.ndarray
+    var: np.ndarray
+
+
+def _file(folder: Path, seed: int, recipe: str) -> Path:
+    suffix = ".parquet" if folder == paths.RECIPE_SCORES else ".json"
+    return folder / paths.seed_name(seed) / f"{recipe}{suffix}"
+
+
+def _scores(seed: int, recipe: str) -> _Scores:
+    table = pq.read_table(require(_file(paths.RECIPE_SCORES, seed, recipe), "var_ablate"))
+    return _Scores(
+        *(table.column(name).to_numpy() for name in ("tokens", "nll_baseline", "nll_var_balanced"))
+    )
+
+
+def _changes(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], statistics: Any
+) -> tuple[list[float], list[float]]:
+    """Change of each seed, and the interval of their mean; `pairs` are tokens, nats before and after."""
+    weights = draw_weights(len(pairs[0][0]), statistics.bootstrap_samples, statistics.seed)
+    changes = [float(perplexity_change(*pair)[0]) for pair in pairs]
+    resampled = np.stack([perplexity_change(*pair, weights) for pair in pairs])
+    return changes, list(percentile_interval(resampled.mean(axis=0)))
 
 
 def _mean(values: Sequence[float]) -> float:

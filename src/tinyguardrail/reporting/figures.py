@@ -33,10 +33,10 @@ def write_figures(
 
     Args:
         training: columns of the training log, one per seed.
-        settings: `seeds`, the routing `threshold` in force and the `banner` of the scale.
+        settings: `seeds` and `var_seeds`, the routing `threshold` in force and the `banner` of the scale.
         sources: figure name -> the results file it shows, with part of its hash.
     """
-    seeds = settings["seeds"]
+    seeds, var_seeds = settings["seeds"], settings["var_seeds"]
     drawings = {
         "detection": (_detection_height(results), lambda f: detection(f, results)),
         "routing": (2.1, lambda f: routing(f, results, settings["threshold"])),
@@ -44,7 +44,7 @@ def write_figures(
         "roc": (2.2, lambda f: roc(f, results)),
         "reliability": (2.2, lambda f: reliability(f, results)),
         "training": (2.1, lambda f: loss_curves(f, training, seeds)),
-        "var": (1.0 + 0.2 * len(seeds), lambda f: var(f, results, seeds)),
+        "var": (1.0 + 0.2 * len(var_seeds), lambda f: var(f, results, var_seeds)),
         "var_front": (2.3, lambda f: var_front(f, results.var["search"])),
     }
     for name, (height, draw) in drawings.items():

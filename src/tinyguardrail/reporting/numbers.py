@@ -102,6 +102,7 @@ def numbers(
             "preset": results.var["preset"],
             "corpus": results.var["corpus"],
             "grade": var_grade(results),
+            "recipe": params.var.train.recipe,
         },
         "bars": judged(results),
         "evasion": _evasion(results.systems["guard"]["evasion"]),
@@ -137,19 +138,10 @@ def _measured(results: Results) -> dict[str, Any]:
     )
     values["var.p_documents"] = _p_value(change.extra["p_documents"])
     values["var.trials"] = _value(len(results.var["search"]["trials"]), "count")
-    plain, whole, late = (results.var["ablation"][arm] for arm in ("plain", "reference", "late_ratio_skip"))
-    values |= {
-        "var.training_cost": _value(
-            whole["off_against_plain"], "percent_change", whole["off_against_plain_ci95"]
-        ),
-        "var.plain_change": _value(
-            plain["perplexity_change"], "percent_change", plain["perplexity_change_ci95"]
-        ),
-        "var.late_cost": _value(late["off_against_plain"], "percent_change", late["off_against_plain_ci95"]),
-        "var.late_change": _value(
-            late["perplexity_change"], "percent_change", late["perplexity_change_ci95"]
-        ),
-    }
+    for recipe, found in results.var["ablation"].items():
+        for name in ("off_against_plain", "perplexity_change"):
+            values[f"var.{recipe}.{name}"] = _value(found[name], "percent_change", found[f"{name}_ci95"])
+        values[f"var.{recipe}.second_weight"] = _value(found["second_weight"], "percent")
     return values
 
 
@@ -184,6 +176,8 @@ def _from_epoch(index: int | None) -> int:
 def _settings(params: Params) -> dict[str, Any]:
     return {
         "params.seeds": _value(len(params.seeds), "count"),
+        "params.var_late_whole": _value(params.var.train.late_whole, "percent"),
+        "params.var_seeds": _value(len(params.var.seeds), "count"),
         "params.router_threshold": _value(params.router.threshold, "setting"),
         "params.target_false_positive_rate": _value(params.calibration.target_false_positive_rate, "percent"),
         "params.vocab_size": _value(params.model.vocab_size, "count"),

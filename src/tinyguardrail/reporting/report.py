@@ -55,6 +55,7 @@ def write_report(results: Results, params: Params) -> None:
     with atomic_folder(paths.FIGURES) as folder:
         settings = {
             "seeds": params.seeds,
+            "var_seeds": params.var.seeds,
             "threshold": params.router.threshold,
             "banner": BANNERS[params.scale],
         }
@@ -84,7 +85,7 @@ def _write_curves(folder: Path, results: Results, params: Params) -> None:
     header = ["transform", "recall", "recall_low", "recall_high"]
     header += ["control_false_positive_rate", "control_low", "control_high"]
     write_csv(folder / "detection.csv", header, detection)
-    changes = zip(params.seeds, results.var["change"], results.var["interval"], strict=True)
+    changes = zip(params.var.seeds, results.var["change"], results.var["interval"], strict=True)
     rows = [[seed, *(rounded(cell) for cell in (change, *bounds))] for seed, change, bounds in changes]
     write_csv(folder / "var.csv", ["seed", "perplexity_change", "low", "high"], rows)
     write_csv(folder / "var_front.csv", var_figures.HEADER, var_figures.front_rows(results.var["search"]))

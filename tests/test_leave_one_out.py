@@ -350,8 +350,15 @@ def test_guards_tested_on_different_rows_are_refused(inputs):
         evaluate_leave_one_out(inputs)
 
 
+def test_a_sources_own_class_by_a_familys_name_is_not_the_family(inputs):
+    damage("encoding", "family", lambda names: ["encoding", *names[1:]])
+    damage("encoding", "transform", lambda names: ["none", *names[1:]])
+    assert set(evaluate_leave_one_out(inputs))
+
+
 def test_a_guard_calibrated_on_the_family_it_is_to_lack_is_refused(inputs):
     damage("homoglyph", "family", lambda names: ["homoglyph", *names[1:]])
+    damage("homoglyph", "transform", lambda names: ["zero_width", *names[1:]])
     with pytest.raises(InputError, match=r"homoglyph\.parquet: validation row 0 is of homoglyph; run: dvc"):
         evaluate_leave_one_out(inputs)
 

@@ -37,35 +37,37 @@ def write_figures(
         sources: figure name -> the results file it shows, with part of its hash.
     """
     seeds, var_seeds = settings["seeds"], settings["var_seeds"]
+    wide = {"detection"}
     drawings = {
         "detection": (_detection_height(results), lambda f: detection(f, results)),
         "routing": (2.1, lambda f: routing(f, results, settings["threshold"])),
         "router_scores": (2.1, lambda f: router_scores(f, results, settings["threshold"])),
-        "roc": (2.2, lambda f: roc(f, results)),
+        "roc": (2.5, lambda f: roc(f, results)),
         "reliability": (2.2, lambda f: reliability(f, results)),
         "training": (2.1, lambda f: loss_curves(f, training, seeds)),
         "var": (1.0 + 0.2 * len(var_seeds), lambda f: var(f, results, var_seeds)),
         "var_front": (2.3, lambda f: var_front(f, results.var["search"])),
     }
     for name, (height, draw) in drawings.items():
-        with style.figure(height) as drawn:
+        with style.figure(height, columns=2 if name in wide else 1) as drawn:
             draw(drawn)
             style.save(drawn, folder / name, settings["banner"], sources[name])
 
 
 def detection(drawn: Figure, results: Results) -> None:
     """Share blocked, with 95% intervals: attacks, and benign text under the same transform."""
-    axes, guard = drawn.subplots(), results.systems["guard"]
-    names = shown_attacks(results)
-    for place, name in enumerate(names):
-        _point(axes, place - 0.13, guard[name]["recall"], style.BLUE, "o")
-        _point(axes, place + 0.13, guard[f"control_{name}"]["false_positive_rate"], style.ORANGE, "s")
-    axes.set_yticks(range(len(names)), [variant_title(name, names) for name in names])
-    axes.set(ylim=(max(len(names), 1) - 0.5, -0.5), xlim=(-0.02, 1.02), xlabel="share blocked")
-    axes.xaxis.set_major_formatter(PERCENT)
-    axes.plot([], [], "o", color=style.BLUE, label="attacks")
-    axes.plot([], [], "s", color=style.ORANGE, label="benign control")
-    style.legend_above(axes, columns=2)
+    guard, names, shown = results.systems["guard"], shown_attacks(results), _detection_panels(results)
+    panels = drawn.subplots(1, len(shown), squeeze=False)[0]
+    for axes, rows in zip(panels, shown, strict=True):
+        for place, name in enumerate(rows):
+            _point(axes, place - 0.13, guard[name]["recall"], style.BLUE, "o")
+            _point(axes, place + 0.13, guard[f"control_{name}"]["false_positive_rate"], style.ORANGE, "s")
+        axes.set_yticks(range(len(rows)), [variant_title(name, names) for name in rows])
+        axes.set(ylim=(max(1, *map(len, shown)) - 0.5, -0.5), xlim=(-0.02, 1.02), xlabel="share blocked")
+        axes.xaxis.set_major_formatter(PERCENT)
+        axes.plot([], [], "o", color=style.BLUE, label="attacks")
+        axes.plot([], [], "s", color=style.ORANGE, label="benign control")
+    style.legend_above(panels[0], columns=2)
 
 
 def routing(drawn: Figure, results: Results, threshold: float) -> None:
@@ -102,12 +104,12 @@ def roc(drawn: Figure, results: Results) -> None:
     axes, table = drawn.subplots(), results.curves["roc"]
     for name in (name for name in table if name != "false_positive_rate"):
         title = "plain text" if name == "authored" else readable(name)
-        width = 1.6 if name == "authored" else 0.9
-        axes.plot(table["false_positive_rate"], table[name], label=title, linewidth=width)
+        look = {"color": "black", "linewidth": 1.6} if name == "authored" else {"linewidth": 0.9}
+        axes.plot(table["false_positive_rate"], table[name], label=title, **look)
     axes.set(xscale="log", xlim=(0.001, 1), ylim=(0, 1.02))
     axes.set(xlabel="false-positive rate (same transform)", ylabel="recall")
     axes.yaxis.set_major_formatter(PERCENT)
-    style.legend_above(axes, columns=3)
+    style.legend_above(axes, columns=2)
 
 
 def reliability(drawn: Figure, results: Results) -> None:
@@ -156,8 +158,20 @@ def var(drawn: Figure, results: Results, seeds: Sequence[int]) -> None:
     axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=1))
 
 
+def _detection_panels(results: Results) -> list[list[str]]:
+    """The rows side by side, parted between two families where that halves them best."""
+    names = shown_attacks(results)
+    starts = [place for place, name in enumerate(names) if not _is_variant(name, names)]
+    middle = min(starts[1:], key=lambda place: abs(2 * place - len(names)), default=len(names))
+    return [rows for rows in (names[:middle], names[middle:]) if rows] or [[]]
+
+
+def _is_variant(name: str, names: Sequence[str]) -> bool:
+    return any(name.startswith(f"{other}_") for other in names)
+
+
 def _detection_height(results: Results) -> float:
-    return 0.9 + 0.2 * len(shown_attacks(results))
+    return 0.9 + 0.17 * max(map(len, _detection_panels(results)))
 
 
 def _point(axes: Axes, place: float, summary: Summary, color: str, marker: str) -> None:

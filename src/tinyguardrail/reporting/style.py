@@ -18,6 +18,7 @@ from tinyguardrail.files import atomic_file
 from tinyguardrail.reporting.paper import svg_to_pdf
 
 WIDTH_INCHES = 3.35  # one column of the paper
+GUTTER_INCHES = 0.26
 
 # Okabe and Ito's palette: told apart without red-green vision and in grey print.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#7F7F7F"
@@ -49,10 +50,11 @@ SETTINGS = {
 
 
 @contextmanager
-def figure(height_inches: float) -> Iterator[Figure]:
-    """A figure one column wide, in this style, closed at the end."""
+def figure(height_inches: float, columns: int = 1) -> Iterator[Figure]:
+    """A figure of the width of one column of the paper or more, in this style, closed at the end."""
+    width = columns * WIDTH_INCHES + (columns - 1) * GUTTER_INCHES
     with plt.rc_context({**matplotlib.rcParamsDefault, **SETTINGS, "backend": "Agg"}):
-        drawn = plt.figure(figsize=(WIDTH_INCHES, height_inches), layout="constrained")
+        drawn = plt.figure(figsize=(width, height_inches), layout="constrained")
         try:
             yield drawn
         finally:

@@ -1,5 +1,7 @@
 """A target is met, not met or not measured, and settled or not."""
 
+from types import SimpleNamespace
+
 from tinyguardrail.evaluation.summary import over_seeds, over_texts
 from tinyguardrail.reporting.targets import TARGETS, judge
 
@@ -35,3 +37,15 @@ def test_a_verdict_says_when_its_interval_crosses_the_limit():
 def test_what_was_not_measured_is_not_met():
     target = target_named("latency")
     assert judge(target, OneMetric(("guard", "x", "y"), None))["verdict"] == "not measured"
+
+
+def test_a_public_set_outranks_rows_of_our_own():
+    own = over_texts([0.04], (0.02, 0.06), 100, [0])
+    results = SimpleNamespace(systems={"guard": {"trigger_words": {"false_positive_rate": own}}})
+    target = target_named("hard_negatives")
+    assert judge(target, results)["verdict"] == "met"
+    notinject = over_texts([0.16], (0.13, 0.2), 100, [0])
+    results.systems["guard"]["notinject"] = {"false_positive_rate": notinject}
+    row = judge(target, results)
+    assert (row["verdict"], row["value"]) == ("not met", "16.0%")
+    assert "NotInject" in row["title"]

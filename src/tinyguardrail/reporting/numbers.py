@@ -22,6 +22,7 @@ HEADLINE = {
     "guard.recall": ("guard", "authored", "recall"),
     "guard.false_positive_rate": ("guard", "authored", "false_positive_rate"),
     "guard.hard_negative_false_positive_rate": ("guard", "trigger_words", "false_positive_rate"),
+    "guard.notinject_false_positive_rate": ("guard", "notinject", "false_positive_rate"),
     "guard.flipattack_recall": ("guard", "flipattack", "recall"),
     "guard.flipattack_control_false_positive_rate": ("guard", "control_flipattack", "false_positive_rate"),
     "guard.auc": ("guard", "authored", "auc"),

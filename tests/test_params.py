@@ -52,6 +52,7 @@ def test_the_committed_settings_are_accepted():
         ("seeds", [], "at least 1 item"),
         ("seeds", [3, 3], "must all differ"),
         ("var.seeds", [0, 0], "must all differ"),
+        ("ablate.seeds", [1, 1], "must all differ"),
         ("var.seeds", [1, 2], "must be among seeds; 0 is not"),
         ("var.train.recipe", "magic", "'late_ratio_skip'"),
         ("var.train.entropy_weight", 0.0, "greater than 0"),

@@ -24,6 +24,7 @@ from tinyguardrail.param_types import (
     OpenFraction,
     Positive,
     Seeds,
+    Split,
     Strict,
 )
 from tinyguardrail.paths import PARAMS_FILE
@@ -40,19 +41,11 @@ class Compute(Strict):
     threads: Annotated[int, Field(ge=1, le=256)]
 
 
-class Data(Strict):
+class Data(Split):
     sources: Annotated[list[str], Field(min_length=1)]
     docstring_packages: list[str]
     max_characters: Annotated[int, Field(ge=1000)]
     split_seed: CountOrZero
-    validation_fraction: OpenFraction
-    test_fraction: OpenFraction
-
-    @model_validator(mode="after")
-    def leave_rows_to_train_on(self) -> Data:
-        if self.validation_fraction + self.test_fraction >= 1:
-            raise ValueError("validation_fraction + test_fraction must be below 1")
-        return self
 
 
 class HardNegatives(Strict):
@@ -226,12 +219,6 @@ class Params(Strict):
     calibration: Calibration
     statistics: Statistics
     var: Var
-
-    @model_validator(mode="after")
-    def seeds_differ(self) -> Params:
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("seeds must all differ")
-        return self
 
 
 def load_params(path: Path | str = PARAMS_FILE) -> Params:

@@ -14,6 +14,7 @@ from tinyguardrail.param_types import (
     Positive,
     PositiveFraction,
     Seeds,
+    Split,
     Strict,
 )
 from var_moe.recipes import RecipeName
@@ -35,9 +36,7 @@ class VarModel(Strict):
         return self
 
 
-class VarTrain(Strict):
-    validation_fraction: OpenFraction
-    test_fraction: OpenFraction
+class VarTrain(Split):
     tokenizer_documents: Count
     sequence_length: Annotated[int, Field(ge=2)]
     batch_size: Count
@@ -54,12 +53,6 @@ class VarTrain(Strict):
     late_from: OpenFraction
     late_drop: PositiveFraction
     late_whole: Fraction
-
-    @model_validator(mode="after")
-    def leave_modules_to_train_on(self) -> VarTrain:
-        if self.validation_fraction + self.test_fraction >= 1:
-            raise ValueError("validation_fraction + test_fraction must be below 1")
-        return self
 
 
 class VarEval(Strict):
@@ -109,8 +102,6 @@ class Var(Strict):
 
     @model_validator(mode="after")
     def seeds_are_trained(self) -> Var:
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("seeds must all differ")
         for seed in (self.search.model_seed, *self.ablate.seeds):
             if seed not in self.seeds:
                 raise ValueError(f"search.model_seed and ablate.seeds must be among seeds; {seed} is not")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from tinyguardrail.files import read_json
 from tinyguardrail.params import Params
 from var_moe.recipes import PLAIN, RECIPES
 
+STAGE = "var_ablate"
 ABLATED = ("perplexity_baseline", "second_weight", "learned_share", "experts_per_call")
 VALIDITY_BAR = 0.003  # of perplexity with VAR off
 
@@ -44,7 +44,8 @@ def read_ablation(params: Params) -> dict[str, dict[str, Any]]:
     plain = [_scores(seed, PLAIN) for seed in seeds]
     found = {}
     for recipe in RECIPES:
-        reports = [read_json(require(_file(paths.VAR_ABLATE, seed, recipe), "var_ablate")) for seed in seeds]
+        files = [paths.VAR_ABLATE / paths.seed_name(seed) / f"{recipe}.json" for seed in seeds]
+        reports = [read_json(require(file, STAGE)) for file in files]
         own = [_scores(seed, recipe) for seed in seeds]
         record = {name: _mean([report[name] for report in reports]) for name in ABLATED}
         off = [(a.tokens, a.baseline, b.baseline) for a, b in zip(plain, own, strict=True)]
@@ -67,13 +68,9 @@ class _Scores:
     var: np.ndarray
 
 
-def _file(folder: Path, seed: int, recipe: str) -> Path:
-    suffix = ".parquet" if folder == paths.RECIPE_SCORES else ".json"
-    return folder / paths.seed_name(seed) / f"{recipe}{suffix}"
-
-
 def _scores(seed: int, recipe: str) -> _Scores:
-    table = pq.read_table(require(_file(paths.RECIPE_SCORES, seed, recipe), "var_ablate"))
+    file = paths.RECIPE_SCORES / paths.seed_name(seed) / f"{recipe}.parquet"
+    table = pq.read_table(require(file, STAGE))
     return _Scores(
         *(table.column(name).to_numpy() for name in ("tokens", "nll_baseline", "nll_var_balanced"))
     )

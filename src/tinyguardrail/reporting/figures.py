@@ -16,7 +16,7 @@ from tinyguardrail.evaluation.summary import Summary
 from tinyguardrail.reporting import style
 from tinyguardrail.reporting.tables import shown_attacks
 from tinyguardrail.reporting.targets import look_up
-from tinyguardrail.reporting.text import readable, variant_title
+from tinyguardrail.reporting.text import family_of, readable, variant_title
 from tinyguardrail.reporting.var_figures import var_front
 
 PERCENT = PercentFormatter(xmax=1, decimals=0)
@@ -37,19 +37,18 @@ def write_figures(
         sources: figure name -> the results file it shows, with part of its hash.
     """
     seeds, var_seeds = settings["seeds"], settings["var_seeds"]
-    wide = {"detection"}
-    drawings = {
-        "detection": (_detection_height(results), lambda f: detection(f, results)),
-        "routing": (2.1, lambda f: routing(f, results, settings["threshold"])),
-        "router_scores": (2.1, lambda f: router_scores(f, results, settings["threshold"])),
-        "roc": (2.5, lambda f: roc(f, results)),
-        "reliability": (2.2, lambda f: reliability(f, results)),
-        "training": (2.1, lambda f: loss_curves(f, training, seeds)),
-        "var": (1.0 + 0.2 * len(var_seeds), lambda f: var(f, results, var_seeds)),
-        "var_front": (2.3, lambda f: var_front(f, results.var["search"])),
+    drawings = {  # columns of the paper, inches, and what is drawn
+        "detection": (2, _detection_height(results), lambda f: detection(f, results)),
+        "routing": (1, 2.1, lambda f: routing(f, results, settings["threshold"])),
+        "router_scores": (1, 2.1, lambda f: router_scores(f, results, settings["threshold"])),
+        "roc": (1, 2.5, lambda f: roc(f, results)),
+        "reliability": (1, 2.2, lambda f: reliability(f, results)),
+        "training": (1, 2.1, lambda f: loss_curves(f, training, seeds)),
+        "var": (1, 1.0 + 0.2 * len(var_seeds), lambda f: var(f, results, var_seeds)),
+        "var_front": (1, 2.3, lambda f: var_front(f, results.var["search"])),
     }
-    for name, (height, draw) in drawings.items():
-        with style.figure(height, columns=2 if name in wide else 1) as drawn:
+    for name, (columns, height, draw) in drawings.items():
+        with style.figure(height, columns) as drawn:
             draw(drawn)
             style.save(drawn, folder / name, settings["banner"], sources[name])
 
@@ -161,13 +160,9 @@ def var(drawn: Figure, results: Results, seeds: Sequence[int]) -> None:
 def _detection_panels(results: Results) -> list[list[str]]:
     """The rows side by side, parted between two families where that halves them best."""
     names = shown_attacks(results)
-    starts = [place for place, name in enumerate(names) if not _is_variant(name, names)]
+    starts = [place for place, name in enumerate(names) if family_of(name, names) is None]
     middle = min(starts[1:], key=lambda place: abs(2 * place - len(names)), default=len(names))
     return [rows for rows in (names[:middle], names[middle:]) if rows] or [[]]
-
-
-def _is_variant(name: str, names: Sequence[str]) -> bool:
-    return any(name.startswith(f"{other}_") for other in names)
 
 
 def _detection_height(results: Results) -> float:

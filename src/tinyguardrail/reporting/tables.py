@@ -23,6 +23,7 @@ from tinyguardrail.reporting.table import Table
 from tinyguardrail.reporting.targets import TARGETS, judge, look_up
 from tinyguardrail.reporting.text import (
     MINUS,
+    family_of,
     interval,
     kind_of,
     number,
@@ -73,8 +74,11 @@ def shown_attacks(results: Results) -> list[str]:
     guard = results.systems["guard"]
     names = [name.removeprefix("control_") for name in guard if name.startswith("control_")]
     measured = [name for name in names if "recall" in guard.get(name, {})]
-    families = [name for name in measured if not any(name.startswith(f"{other}_") for other in measured)]
-    return [name for name in measured if name in families or guard[name]["recall"].n >= FEWEST_ROWS]
+    return [
+        name
+        for name in measured
+        if family_of(name, measured) is None or guard[name]["recall"].n >= FEWEST_ROWS
+    ]
 
 
 def _attacks(results: Results) -> Table:

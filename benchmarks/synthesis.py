@@ -19,15 +19,15 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-from tinyguardrail.attacks import FAMILIES
-from tinyguardrail.data.grammar import Grammar
+from tinyguardrail.attacks.registry import FAMILIES
 from tinyguardrail.data.records import Record, write_records
-from tinyguardrail.data.synthesis import synthesize
-from tinyguardrail.params import Params, load_params
+from tinyguardrail.synthesis.grammar import Grammar
+from tinyguardrail.synthesis.synthesis import synthesize
+from tinyguardrail_paper.settings.params import Params, load_params
 
 ROOT = Path(__file__).parent.parent
-PLAIN, COMPOSED, DISGUISED = 0.45, 0.08, 0.47  # shares of all rows, as at full scale
-HELD_OUT = 0.1  # share of disguised rows in validation, and again in test
+PLAIN, COMPOSED, OBFUSCATED = 0.45, 0.08, 0.47  # shares of all rows, as at full scale
+HELD_OUT = 0.1  # share of obfuscated rows in validation, and again in test
 COPY_EVERY = 20
 KINDS = (
     ("everyday", "benign"),
@@ -91,7 +91,7 @@ def texts(rows: int) -> Iterator[Record]:
 
 
 def settings(rows: int) -> Params:
-    """The root's settings, with as many compositions and disguises as that many rows need."""
+    """The root's settings, with as many compositions and obfuscations as that many rows need."""
     content = load_params(ROOT / "params.yaml").model_dump()
     content["data"]["sources"] = ["authored"]
     content["hard_negatives"] |= dict.fromkeys(
@@ -102,7 +102,7 @@ def settings(rows: int) -> Params:
         "jailbreak": 0,
         "english_share": 1.0,
     }
-    of_each_family = round(rows * DISGUISED / 2 / len(FAMILIES))
+    of_each_family = round(rows * OBFUSCATED / 2 / len(FAMILIES))
     content["attacks"] |= dict.fromkeys(FAMILIES, round(of_each_family * (1 - 2 * HELD_OUT)))
     content["attacks"] |= dict.fromkeys(("validation_rows", "test_rows"), round(of_each_family * HELD_OUT))
     return Params.model_validate(content)

@@ -22,7 +22,7 @@ bfloat16 reaches in the same rounds.
 
 from __future__ import annotations
 
-from tinyguardrail.compute import prepare_process, repeatable
+from tinyguardrail_common.compute import prepare_process, repeatable
 
 if __name__ == "__main__":
     prepare_process()  # before torch is loaded
@@ -40,16 +40,16 @@ from tokenizers import Tokenizer
 from transformers import BertConfig, BertForSequenceClassification
 from transformers.utils.logging import set_verbosity_error
 
-from tinyguardrail.data.corpus import read_corpus
 from tinyguardrail.model.build import build_guard, feature_extractor
 from tinyguardrail.model.features import FeatureExtractor
 from tinyguardrail.model.modeling import GuardForSequenceClassification
 from tinyguardrail.model.pretrained import pretrained_folder
-from tinyguardrail.params import Params, load_params
+from tinyguardrail.sources.corpus import read_corpus
 from tinyguardrail.training.checkpoint import Checkpoint
 from tinyguardrail.training.distributed import Workers
 from tinyguardrail.training.examples import Examples
 from tinyguardrail.training.trainer import Trainer
+from tinyguardrail_paper.settings.params import Params, load_params
 
 ROOT = Path(__file__).parent.parent
 TEXTS, TOKENS, LABELS = 64, 48, 4

@@ -1,16 +1,16 @@
 """Write one seed's guard as ONNX graphs, compare them with torch, and INT8 with fp32."""
 
-from tinyguardrail.compute import repeatable
 from tinyguardrail.data.records import read_records
-from tinyguardrail.files import atomic_folder, write_json
-from tinyguardrail.inference.agreement import compare_precisions
-from tinyguardrail.inference.export import check_parity, set_router_scales, write_graphs
-from tinyguardrail.inference.runtime import Guard
+from tinyguardrail.data.sampling import evenly_spaced_sample
+from tinyguardrail.export.agreement import compare_precisions
+from tinyguardrail.export.export import check_parity, set_router_scales, write_graphs
 from tinyguardrail.model.build import load_guard
-from tinyguardrail.params import Params
-from tinyguardrail.paths import EXPORT, GUARD, ONNX, PLAUSIBILITY, QUANTIZED, SPLITS, seed_name
-from tinyguardrail.spread import spread
-from tinyguardrail.stage import run_seed_stage
+from tinyguardrail.runtime.guard import Guard
+from tinyguardrail_common.compute import repeatable
+from tinyguardrail_common.files import atomic_folder, write_json
+from tinyguardrail_paper.settings.params import Params
+from tinyguardrail_paper.settings.paths import CHARACTER_LM, EXPORT, GUARD, ONNX, QUANTIZED, SPLITS, seed_name
+from tinyguardrail_paper.settings.stage import SEED, run_stage
 
 
 def main(params: Params, seed: int) -> None:
@@ -18,11 +18,11 @@ def main(params: Params, seed: int) -> None:
     repeatable(threads)
     guard, tokenizer = load_guard(GUARD / seed_name(seed))
     validation, test = (read_records(SPLITS / f"{split}.parquet") for split in ("validation", "test"))
-    texts = [row.text for row in spread(validation, settings.parity_rows)]
-    held_out = spread(validation, settings.agreement_rows)
+    texts = [row.text for row in evenly_spaced_sample(validation, settings.parity_rows)]
+    held_out = evenly_spaced_sample(validation, settings.agreement_rows)
     with atomic_folder(ONNX / seed_name(seed)) as folder:
         quantized = QUANTIZED / seed_name(seed) / "int8.safetensors"
-        write_graphs(folder, guard, tokenizer, quantized, PLAUSIBILITY, settings.opset)
+        write_graphs(folder, guard, tokenizer, quantized, CHARACTER_LM, settings.opset)
         precisions = check_parity(folder, guard, tokenizer, texts, settings.parity_tolerance, threads)
         set_router_scales(
             folder,
@@ -38,7 +38,7 @@ def main(params: Params, seed: int) -> None:
             fp32,
             int8,
             held_out,
-            spread(test, settings.agreement_rows),
+            evenly_spaced_sample(test, settings.agreement_rows),
             settings.agreement_false_positive_rate,
         )
     report = {
@@ -52,4 +52,4 @@ def main(params: Params, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    run_seed_stage(main, __doc__)
+    run_stage(main, __doc__, seed=SEED)

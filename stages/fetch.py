@@ -2,11 +2,11 @@
 
 import hashlib
 
-from tinyguardrail.data.registry import fetch_source, find_source
-from tinyguardrail.files import atomic_folder, write_json
-from tinyguardrail.params import Params
-from tinyguardrail.paths import RAW, RAW_REPORT
-from tinyguardrail.stage import run_stage
+from tinyguardrail.sources.registry import fetch_source, find_source
+from tinyguardrail_common.files import atomic_folder, write_json
+from tinyguardrail_paper.settings.params import Params
+from tinyguardrail_paper.settings.paths import CORPUS, RAW, RAW_REPORT
+from tinyguardrail_paper.settings.stage import run_stage
 
 
 def main(params: Params) -> None:
@@ -15,7 +15,7 @@ def main(params: Params) -> None:
     with atomic_folder(RAW) as folder:
         for source in sources:
             target = folder / f"{source.name}.parquet"
-            fetched = fetch_source(source, target, params.data)
+            fetched = fetch_source(source, target, params.data, CORPUS)
             report[source.name] = {
                 "rows": fetched.rows,
                 "dropped": fetched.dropped,
@@ -29,4 +29,4 @@ def main(params: Params) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, __doc__)

@@ -1,9 +1,9 @@
 """Thresholds, statistics, tables, figures and the paper, from scores alone: no model, no data."""
 
-from tinyguardrail.evaluation.evaluate import evaluate
-from tinyguardrail.params import Params
-from tinyguardrail.reporting.report import write_report
-from tinyguardrail.stage import run_stage
+from tinyguardrail_paper.analysis.evaluate import evaluate
+from tinyguardrail_paper.document.report import write_report
+from tinyguardrail_paper.settings.params import Params
+from tinyguardrail_paper.settings.stage import run_stage
 
 
 def main(params: Params) -> None:
@@ -11,4 +11,4 @@ def main(params: Params) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, __doc__)

@@ -2,11 +2,11 @@
 
 from safetensors.numpy import load_file, save_file
 
-from tinyguardrail.files import atomic_folder, write_json
-from tinyguardrail.inference.quantize import quantize_weights, size_table
-from tinyguardrail.params import Params
-from tinyguardrail.paths import GUARD, QUANTIZED, seed_name
-from tinyguardrail.stage import run_seed_stage
+from tinyguardrail.quantization.quantize import quantize_weights, size_table
+from tinyguardrail_common.files import atomic_folder, write_json
+from tinyguardrail_paper.settings.params import Params
+from tinyguardrail_paper.settings.paths import GUARD, QUANTIZED, seed_name
+from tinyguardrail_paper.settings.stage import SEED, run_stage
 
 
 def main(params: Params, seed: int) -> None:
@@ -20,4 +20,4 @@ def main(params: Params, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    run_seed_stage(main, __doc__)
+    run_stage(main, __doc__, seed=SEED)

@@ -1,14 +1,14 @@
 """Turn the sources into train, validation and test rows, and describe them in the data card."""
 
-from tinyguardrail.data.corpus import read_corpus
-from tinyguardrail.data.grammar import Grammar
-from tinyguardrail.data.registry import not_requested
-from tinyguardrail.data.synthesis import synthesize
-from tinyguardrail.data.variety import corpus_variety
-from tinyguardrail.files import atomic_folder, read_json, write_json
-from tinyguardrail.params import Params
-from tinyguardrail.paths import CORPUS, DATA_CARD, GRAMMAR, RAW, RAW_REPORT, SPLITS
-from tinyguardrail.stage import run_stage
+from tinyguardrail.sources.corpus import read_corpus
+from tinyguardrail.sources.registry import not_requested
+from tinyguardrail.synthesis.diversity import corpus_diversity
+from tinyguardrail.synthesis.grammar import Grammar
+from tinyguardrail.synthesis.synthesis import synthesize
+from tinyguardrail_common.files import atomic_folder, read_json, write_json
+from tinyguardrail_paper.settings.params import Params
+from tinyguardrail_paper.settings.paths import CORPUS, DATA_CARD, GRAMMAR, RAW, RAW_REPORT, SPLITS
+from tinyguardrail_paper.settings.stage import run_stage
 
 
 def main(params: Params) -> None:
@@ -16,7 +16,7 @@ def main(params: Params) -> None:
         card = synthesize(RAW, folder, Grammar(GRAMMAR), params)
     content = card.as_json(
         report=read_json(RAW_REPORT),
-        variety=corpus_variety(read_corpus(CORPUS)),
+        diversity=corpus_diversity(read_corpus(CORPUS)),
         missing=not_requested(params.data.sources),
     )
     write_json(DATA_CARD, content)
@@ -24,4 +24,4 @@ def main(params: Params) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, __doc__)

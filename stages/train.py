@@ -1,19 +1,19 @@
 """Fine-tune the guard of one seed from pretrained weights."""
 
-from tinyguardrail.compute import prepare_process, repeatable
+from tinyguardrail_common.compute import prepare_process, repeatable
 
 if __name__ == "__main__":
     prepare_process()  # before torch is loaded
 
 from tinyguardrail.data.records import read_records
-from tinyguardrail.files import atomic_folder, write_text
 from tinyguardrail.model.build import save_guard
-from tinyguardrail.params import Params
-from tinyguardrail.paths import GUARD, SPLITS, TRAINING, seed_name
-from tinyguardrail.stage import run_seed_stage
 from tinyguardrail.training.distributed import workers
-from tinyguardrail.training.fine_tuning import fine_tune, resume_state
 from tinyguardrail.training.sampling import check_weights, stratum
+from tinyguardrail_common.files import atomic_folder, write_text
+from tinyguardrail_paper.experiments.fine_tuning import fine_tune, resume_state
+from tinyguardrail_paper.settings.params import Params
+from tinyguardrail_paper.settings.paths import GUARD, SPLITS, TRAINING, seed_name
+from tinyguardrail_paper.settings.stage import SEED, run_stage
 
 
 def main(params: Params, seed: int) -> None:
@@ -32,4 +32,4 @@ def main(params: Params, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    run_seed_stage(main, __doc__)
+    run_stage(main, __doc__, seed=SEED)

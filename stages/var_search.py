@@ -1,24 +1,21 @@
 """Search VAR's settings on validation text, and report the Pareto front on test text once."""
 
-from tinyguardrail.compute import prepare_process, repeatable
+from tinyguardrail_common.compute import prepare_process, repeatable
 
 if __name__ == "__main__":
     prepare_process()  # before torch is loaded
 
-from tokenizers import Tokenizer
-
-from tinyguardrail.files import write_json
-from tinyguardrail.params import Params
-from tinyguardrail.paths import LATENCY, MOE, RAW, VAR_SEARCH, seed_name
-from tinyguardrail.stage import run_stage
-from var_moe.evaluation import build_wrappers, evaluate_presets
-from var_moe.evaluation_text import evaluation_text
-from var_moe.reference import load_model
-from var_moe.report import latency_report, preset_record
-from var_moe.search import Objective, pareto_front, search
-from var_moe.statistics import collect_statistics
-from var_moe.timing import time_workload
-from var_moe.workloads import build_workloads, largest_prefill
+from tinyguardrail_common.files import write_json
+from tinyguardrail_paper.settings.params import Params
+from tinyguardrail_paper.settings.paths import MOE, RAW, VAR_SEARCH, seed_name
+from tinyguardrail_paper.settings.stage import run_stage
+from var_moe.evaluation.quality import build_wrappers, evaluate_presets
+from var_moe.evaluation.report import preset_record
+from var_moe.evaluation.search import Objective, pareto_front, search
+from var_moe.evaluation.text import evaluation_text
+from var_moe.mixture.loading import load_tokenizer
+from var_moe.reference.model import load_model
+from var_moe.routing.statistics import collect_statistics
 
 
 def main(params: Params) -> None:
@@ -27,7 +24,7 @@ def main(params: Params) -> None:
     repeatable(params.compute.threads)
     folder = MOE / seed_name(wanted.model_seed)
     model = load_model(folder)
-    text = evaluation_text(var, RAW, Tokenizer.from_file(str(folder / "tokenizer.json")))
+    text = evaluation_text(var, RAW, load_tokenizer(folder))
     statistics = collect_statistics(model, text.statistics, settings.batch_size)
 
     objective = Objective(model, statistics, text.thresholds, text.search, settings)
@@ -41,14 +38,8 @@ def main(params: Params) -> None:
     ]
     identity = {"corpus": var.corpus, "seed": wanted.model_seed}
     write_json(VAR_SEARCH, identity | {"trials": [point.as_json() for point in points], "front": reported})
-
-    workload = largest_prefill(build_workloads(settings, text.test.ids, var.train.sequence_length))
-    stock = next(iter(wrappers.values()))  # any of them gives the arms without a table
-    timing = time_workload(stock, workload, wanted.repeats, others=wrappers)
-    record = latency_report({workload.name: timing}, workload.name, stock.config.preset)
-    write_json(LATENCY / "var_search.json", record)
     print(f"{len(points)} trials, {len(front)} of them on the front")
 
 
 if __name__ == "__main__":
-    run_stage(main)
+    run_stage(main, __doc__)

@@ -10,13 +10,13 @@ import torch
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from tinyguardrail.data.corpus import read_corpus
-from tinyguardrail.inference.export import write_graphs
-from tinyguardrail.inference.plausibility import Plausibility
-from tinyguardrail.inference.quantize import quantize_weights
+from tinyguardrail.export.export import write_graphs
 from tinyguardrail.model.build import feature_extractor
 from tinyguardrail.model.configuration import GuardConfig
 from tinyguardrail.model.modeling import GuardForSequenceClassification
+from tinyguardrail.normalization.language_model import CharacterLanguageModel
+from tinyguardrail.quantization.quantize import quantize_weights
+from tinyguardrail.sources.corpus import read_corpus
 
 pytest_plugins = ("loader_files", "synthetic_scores", "reporting_scale")  # fixtures of several files
 
@@ -94,6 +94,6 @@ def exported(tmp_path_factory, tiny_guard, tiny_tokenizer):
     weights = {name: tensor.numpy() for name, tensor in tiny_guard.state_dict().items()}
     save_file(quantize_weights(weights, 24), folder / "int8.safetensors")
     corpus = read_corpus(Path(__file__).parent.parent / "data/corpus")
-    Plausibility.fit(record.text for record in corpus).save(folder / "fitted.npz")
+    CharacterLanguageModel.fit(record.text for record in corpus).save(folder / "fitted.npz")
     write_graphs(folder, tiny_guard, tiny_tokenizer, folder / "int8.safetensors", folder / "fitted.npz", 18)
     return folder

@@ -3,12 +3,15 @@
 import csv
 import io
 import json
+from collections import Counter
 
 import pytest
 
-from tinyguardrail.data.loaders import LOADERS
-from tinyguardrail.data.loaders.cleaning import Report, clean
-from tinyguardrail.data.registry import SourceFile, find_source
+from tinyguardrail.sources.cleaning import clean
+from tinyguardrail.sources.loaders import LOADERS
+from tinyguardrail.sources.reading import input_files
+from tinyguardrail.sources.registry import find_source
+from tinyguardrail.sources.source import SourceFile
 
 
 def as_csv(*rows):
@@ -36,9 +39,10 @@ def load(tmp_path):
         source = source.model_copy(update={"files": files})
         for file, content in contents.items():
             (tmp_path / file).write_bytes(content)
-        report = Report()
-        rows = LOADERS[source.loader]({file: tmp_path / file for file in contents}, source, report)
-        return list(clean(rows, source, report, max_characters)), dict(report.dropped)
+        dropped = Counter()
+        paths = {file: tmp_path / file for file in contents}
+        rows = LOADERS[source.loader](input_files(source, paths, dropped))
+        return list(clean(rows, source, dropped, max_characters)), dict(dropped)
 
     return run
 

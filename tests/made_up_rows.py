@@ -5,9 +5,9 @@ from random import Random
 from string import ascii_lowercase
 
 from tinyguardrail.attacks.registry import FAMILIES
-from tinyguardrail.data.grammar import Grammar
 from tinyguardrail.data.records import Record
-from tinyguardrail.params import Params, load_params
+from tinyguardrail.synthesis.grammar import Grammar
+from tinyguardrail_paper.settings.params import Params, load_params
 
 ROOT = Path(__file__).parent.parent
 GRAMMAR = Grammar(ROOT / "data/corpus/grammar")

@@ -8,9 +8,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from synthetic_results import write_results
-from tinyguardrail.evaluation.evaluate import evaluate
-from tinyguardrail.params import load_params
-from tinyguardrail.reporting.report import write_report
+from tinyguardrail_paper.analysis.evaluate import evaluate
+from tinyguardrail_paper.document.report import write_report
+from tinyguardrail_paper.settings.params import load_params
 
 ROOT = Path(__file__).parents[1]
 

@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from synthetic_scores import TRANSFORMS, make_public_rows, make_rows, make_scores, write_table
 from synthetic_var import write_var, write_var_ablation, write_var_search
-from tinyguardrail.evaluation.ablation_arms import CHANGES
-from tinyguardrail.files import write_json
+from tinyguardrail_common.files import write_json
+from tinyguardrail_paper.settings.params import load_params
 
+ARMS = load_params(Path(__file__).parents[1] / "params.yaml").ablate.arms
 VAR_SEEDS = (0, 1, 2)  # those in params.yaml
 
 
@@ -48,7 +49,7 @@ def write_results(
 
 def _write_ablation(folder: Path, rows: list[dict[str, Any]]) -> None:
     """Scores of every arm: without a router loss by chance, with an energy those of the reference."""
-    for number, arm in enumerate(CHANGES):
+    for number, arm in enumerate(ARMS):
         table = make_scores(rows, 300 if arm == "energy_loss" else 300 + number)
         if arm == "no_router_loss":
             names = [name for name in table.column_names if name.startswith(("fast_", "deep_"))]
@@ -70,15 +71,15 @@ def _write_leave_one_out(folder: Path, generator: np.random.Generator, count: in
         | {"transform": family, "parent_id": f"{split}-{benign}-{number}"}
         for row, (split, family, benign, number) in enumerate(validation + test)
     ]
-    for left_out in ("none", *families):
-        own = [row for row in rows if row["split"] == "validation" or left_out in (row["family"], "none")]
+    for held_out in ("none", *families):
+        own = [row for row in rows if row["split"] == "validation" or held_out in (row["family"], "none")]
         table = pa.Table.from_pylist(own)
         threat = np.array([row["label"] != "benign" for row in own])
-        unseen = np.array([row["family"] == left_out for row in own])
-        for reading, lost in (("canonicalised", 0.3), ("raw", 2.5)):
+        unseen = np.array([row["family"] == held_out for row in own])
+        for reading, lost in (("normalized", 0.3), ("raw", 2.5)):
             logits = generator.normal(size=len(own)) + threat * (2.5 - lost * unseen)
             table = table.append_column(f"threat_{reading}", pa.array(1 / (1 + np.exp(-logits))))
-        write_table(folder / f"{left_out}.parquet", table)
+        write_table(folder / f"{held_out}.parquet", table)
 
 
 def _write_training(path: Path, generator: np.random.Generator, steps: int = 300) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tinyguardrail.evaluation.scores import load_scores
+from tinyguardrail_paper.analysis.scores import load_scores
 
 LABELS = ("benign", "direct_injection", "jailbreak", "obfuscation")
 BENIGN_FAMILIES = (
@@ -97,7 +97,7 @@ def make_rows(count: int, generator: np.random.Generator) -> list[dict[str, Any]
 
 
 def make_public_rows(start: int, generator: np.random.Generator) -> list[dict[str, Any]]:
-    """Rows of `PUBLIC_ROWS`, numbered from `start`, and disguises of AdvBench and of NotInject."""
+    """Rows of `PUBLIC_ROWS`, numbered from `start`, and obfuscations of AdvBench and of NotInject."""
     rows = []
     for source, family, label, count in PUBLIC_ROWS:
         for number in range(count):
@@ -105,10 +105,10 @@ def make_public_rows(start: int, generator: np.random.Generator) -> list[dict[st
             rows[-1]["parent_id"] = f"{source}/{family}/{number}"
     for family, variants in TRANSFORMS.items():
         for number in range(12):
-            disguise = {"family": family, "transform": variants[number % len(variants)]}
+            attack = {"family": family, "transform": variants[number % len(variants)]}
             for source, label in (("advbench", "obfuscation"), ("notinject", "benign")):
                 of = "plain_request" if source == "advbench" else "notinject_one_common"
-                rows.append({**disguise, "label": label, "source": source})
+                rows.append({**attack, "label": label, "source": source})
                 rows[-1]["parent_id"] = f"{source}/{of}/{number}"
     return [
         {"row": start + index, "split": "test", **row, "language": "en"}

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from synthetic_scores import write_table
-from tinyguardrail.files import write_json
-from var_moe.recipes import RECIPES
+from tinyguardrail_common.files import write_json
+from var_moe.reference.recipes import RECIPES
 
 PRESET_FIGURES = {  # of the synthetic presets: change in nats per token, experts per call
     "conservative": (0.001, 1.7),

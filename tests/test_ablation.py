@@ -10,16 +10,18 @@ import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from synthetic_results import write_results
-from tinyguardrail.data.records import LABELS
-from tinyguardrail.errors import UserError
-from tinyguardrail.evaluation.ablation import evaluate_ablation
-from tinyguardrail.evaluation.ablation_arms import CHANGES, REFERENCE, arm_training
-from tinyguardrail.evaluation.inputs import InputError
-from tinyguardrail.params import Params, load_params
-from tinyguardrail.reporting.ablation_table import ablation_table, arms_that_differ
+from tinyguardrail.data.labels import LABELS
+from tinyguardrail_common.errors import UserError
+from tinyguardrail_paper.analysis.ablation import evaluate_ablation
+from tinyguardrail_paper.experiments.ablation import arm_training
+from tinyguardrail_paper.scores.inputs import InputError
+from tinyguardrail_paper.settings.params import Params, load_params
+from tinyguardrail_paper.tables.training_tables import ablation, arms_that_differ
 
 ROOT = Path(__file__).parent.parent
 FOLDER = Path("data/scores/ablation/seed0")
+ARMS = load_params(ROOT / "params.yaml").ablate.arms
+REFERENCE = next(iter(ARMS))
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +57,10 @@ def test_every_arm_changes_one_setting_of_training(params):
     assert reference["epochs"] == 1
     assert reference["rows_per_epoch"] == params.ablate.rows
     assert reference["adversarial_epoch"] is reference["quantization_aware_epoch"] is None
-    for arm in CHANGES:
+    for arm in ARMS:
         own = arm_training(params.train, arm, params.ablate).model_dump()
         changed = {name for name, value in own.items() if value != reference[name]}
-        assert changed == set(CHANGES[arm])
+        assert changed == set(ARMS[arm])
 
 
 def test_an_arm_that_changes_nothing_is_an_error(params):
@@ -86,7 +88,7 @@ def test_the_gain_of_routing_is_over_as_many_rows_by_chance(found):
 
 
 def test_changes_are_the_arm_less_the_reference(found):
-    for arm in set(CHANGES) - {REFERENCE}:
+    for arm in set(ARMS) - {REFERENCE}:
         for metric in ("auc", "accuracy"):
             expected = found[arm][metric].mean - found[REFERENCE][metric].mean
             assert found[arm][f"{metric}_change"].mean == pytest.approx(expected, abs=1e-9)
@@ -114,9 +116,9 @@ def test_labels_kept_by_int8_are_counted_over_test_rows(found):
 
 
 def test_the_table_has_every_arm(found):
-    rows = ablation_table(SimpleNamespace(systems={"ablation": found})).rows
+    rows = ablation.rows(SimpleNamespace(systems={"ablation": found}))
     assert rows[0][0] == "reference"
-    assert len(rows) == len(CHANGES)
+    assert len(rows) == len(ARMS)
     assert rows[0][2:4] == ("\u2014", "\u2014")  # no change against itself
 
 

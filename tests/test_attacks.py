@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyguardrail.attacks import FAMILIES, NothingToChange
+from tinyguardrail.attacks.family import NothingToChange
+from tinyguardrail.attacks.registry import FAMILIES
 from tinyguardrail.attacks.sampling import RATES as DRAWN_RATES
-from tinyguardrail.attacks.sampling import sample_positions
-from tinyguardrail.params import Attacks
+from tinyguardrail.attacks.sampling import rewrite
 
 SENTENCE = "Please explain how the new garden rules work this year."
 LONG = (SENTENCE + " ") * 20_000
@@ -47,15 +47,11 @@ def test_families_and_transforms_have_the_names_that_results_are_filed_under():
         "typoglycemia",
         "composition",
     ]
-    assert all(family.name == name for name, family in FAMILIES.items())
+    assert [family.code for family in FAMILIES.values()] == list(range(1, 8))  # as logged responses have them
     transforms = [transform for _, transform in TRANSFORMS]
     assert len(set(transforms)) == len(transforms)
     assert all(transform == name or transform.startswith(f"{name}_") for name, transform in TRANSFORMS)
     assert {"flipattack_fwo", "encoding_base64", "homoglyph", "typoglycemia"} <= set(transforms)
-
-
-def test_families_are_those_of_the_parameters_in_order():
-    assert list(FAMILIES) == [name for name in Attacks.model_fields if name in FAMILIES]
 
 
 @pytest.mark.parametrize(("family", "transform"), TRANSFORMS)
@@ -66,7 +62,6 @@ def test_apply_changes_a_sentence_and_the_seed_decides_how(family, transform):
         assert attacked.text != SENTENCE
         assert (SENTENCE in attacked.text) == (transform in IN_THE_CLEAR)
         assert attacked.bare in attacked.text
-        assert attacked.transform == transform
         assert attacked.variant
         assert attacked == FAMILIES[family].apply(SENTENCE, transform, Random(seed))
     drawn = {FAMILIES[family].apply(SENTENCE, transform, Random(seed)) for seed in range(20)}
@@ -171,11 +166,11 @@ def test_a_transform_of_another_family_is_refused(family):
 @pytest.mark.parametrize("rate", [0, -0.5, 1.01, float("nan")])
 def test_a_rate_that_is_no_share_is_refused(rate):
     with pytest.raises(ValueError, match="out of range"):
-        sample_positions([1, 2, 3], rate, Random(0))
+        rewrite("abc", [1, 2], rate, Random(0), str.upper)
 
 
 @pytest.mark.parametrize("rate", DRAWN_RATES)
 def test_a_share_of_positions_is_exact_and_one_at_least(rate):
-    assert len(sample_positions(range(200), rate, Random(0))) == rate * 200
-    assert len(sample_positions([7], rate, Random(0))) == 1
-    assert sample_positions([], rate, Random(0)) == set()
+    assert rewrite("x" * 200, range(200), rate, Random(0), str.upper).count("X") == rate * 200
+    assert rewrite("abc", [1], rate, Random(0), str.upper) == "aBc"
+    assert rewrite("abc", [], rate, Random(0), str.upper) == "abc"

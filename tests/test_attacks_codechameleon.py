@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from test_attacks import TEXTS
-from tinyguardrail.attacks import FAMILIES
 from tinyguardrail.attacks.codechameleon import (
     FORMS,
     NOTATIONS,
@@ -22,6 +21,7 @@ from tinyguardrail.attacks.codechameleon import (
     decryption_source,
     encrypt,
 )
+from tinyguardrail.attacks.registry import FAMILIES
 
 SENTENCE = "Stop the big red bus now please"
 # Quotes, escapes and white space are what a notation could lose.
@@ -93,7 +93,7 @@ def test_decrypting_gives_the_text_back(scheme, notation, text):
 @pytest.mark.parametrize("scheme", [scheme for scheme in SCHEMES if scheme != "none"])
 @given(text=AWKWARD)
 def test_the_code_of_the_prompt_decrypts_what_stands_below_it(scheme, notation, form, text):
-    prompt = codechameleon_prompt(text, scheme, form, notation)
+    prompt = codechameleon_prompt(encrypt(text, scheme, notation), scheme, form, notation)
     code = re.search("```python\n(.*?)\n```", prompt, re.DOTALL)[1]
     encrypted = prompt.split("Encrypted problem: ", 1)[1]
     namespace = {}
@@ -119,8 +119,9 @@ def test_without_encryption_there_is_a_template_but_no_decryption_function(form,
 def test_prompts_are_short_and_hold_the_text_in_encrypted_form_only(scheme):
     for form in FORMS:
         for notation in NOTATIONS:
-            head, task = codechameleon_prompt(SENTENCE, scheme, form, notation).rsplit("roblem: ", 1)
-            assert task == encrypt(SENTENCE, scheme, notation)
+            encrypted = encrypt(SENTENCE, scheme, notation)
+            head, task = codechameleon_prompt(encrypted, scheme, form, notation).rsplit("roblem: ", 1)
+            assert task == encrypted
             assert len(re.findall(r"[^\W_]+|[^\w\s]|_", head)) <= 145  # word pieces, about
             assert "Stop" not in head
 
@@ -136,7 +137,7 @@ def test_the_variant_names_form_and_notation_and_all_are_drawn():
 
 
 def test_braces_in_the_text_are_no_template_fields():
-    assert codechameleon_prompt("{source} {0}", "reverse", "code", "json").endswith(": {0} {source}")
+    assert codechameleon_prompt("{source} {0}", "reverse", "code", "json").endswith(": {source} {0}")
 
 
 @pytest.mark.parametrize("scheme", STRUCTURED)
@@ -166,9 +167,8 @@ def test_what_is_not_encrypted_text_is_refused(scheme, broken):
         lambda: encrypt("a", "x"),
         lambda: encrypt("a", "length", "x"),
         lambda: decrypt("a", "x"),
-        lambda: codechameleon_prompt("a", "none", "x", "json"),
     ],
 )
 def test_an_unknown_choice_is_named_with_the_known_ones(call):
-    with pytest.raises(ValueError, match="'x' is unknown; use one of"):
+    with pytest.raises(ValueError, match=r"unknown [\w ]+ 'x'; known: "):
         call()

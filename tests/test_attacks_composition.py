@@ -5,51 +5,60 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from test_attacks import SEEDS, SENTENCE, TEXTS, without
-from tinyguardrail.attacks import FAMILIES, NothingToChange
 from tinyguardrail.attacks.character_injection import ZERO_WIDTH, strip_zero_width
 from tinyguardrail.attacks.composition import CARRIERS, COMPOSITIONS, compose, decompose
+from tinyguardrail.attacks.family import NothingToChange
 from tinyguardrail.attacks.homoglyph import FOLDING, fold_homoglyphs
+from tinyguardrail.attacks.registry import FAMILIES
 
 
 @pytest.mark.parametrize(
-    ("composition", "halfway", "composed"),
+    ("composition", "composed"),
     [
-        ("flip_base64", "woN oG", "d29OIG9H"),
-        ("rot13_base64", "Tb Abj", "VGIgQWJq"),
-        ("reverse_words_leet", "Now Go", "N0w 60"),
+        ("flip_base64", "d29OIG9H"),  # woN oG
+        ("rot13_base64", "VGIgQWJq"),  # Tb Abj
+        ("reverse_words_leet", "N0w 60"),  # Now Go
     ],
 )
-def test_compose_by_hand(composition, halfway, composed):
-    assert compose("Go Now", composition, Random(0)).stages == ("Go Now", halfway, composed)
+def test_compose_by_hand(composition, composed):
+    assert compose("Go Now", composition, Random(0)).bare == composed
+
+
+def composed_of(text: str, composition: str, seed: int) -> str:
+    """Without what no step would change."""
+    try:
+        return compose(text, composition, Random(seed)).bare
+    except NothingToChange:
+        return reject()
 
 
 @pytest.mark.parametrize("composition", ["flip_base64", "rot13_base64"])
 @given(text=TEXTS, seed=SEEDS)
 def test_decomposing_gives_the_text_back(composition, text, seed):
-    assert decompose(compose(text, composition, Random(seed)).stages[-1], composition) == text
+    assert decompose(composed_of(text, composition, seed), composition) == text
 
 
 @given(text=st.text(alphabet="abcdefgtz .,!漢\n"), seed=SEEDS)
 def test_decomposing_reversed_leet_gives_the_words_back(text, seed):
-    composed = compose(text, "reverse_words_leet", Random(seed)).stages[-1]
+    composed = composed_of(text, "reverse_words_leet", seed)
     assert decompose(composed, "reverse_words_leet") == " ".join(text.split())
 
 
 @given(text=without([*FOLDING, *ZERO_WIDTH]), seed=SEEDS)
 def test_decomposing_invisible_steps_gives_the_text_back(text, seed):
-    composed = compose(text, "homoglyph_zero_width", Random(seed)).stages[-1]
+    composed = composed_of(text, "homoglyph_zero_width", seed)
     assert decompose(composed, "homoglyph_zero_width") == text
 
 
 def test_either_invisible_step_leaves_its_traces():
-    stages = compose(SENTENCE, "homoglyph_zero_width", Random(0)).stages
-    assert strip_zero_width(stages[2]) == stages[1]
-    assert fold_homoglyphs(stages[1]) == stages[0] == SENTENCE
-    assert len(set(stages)) == 3
+    composed = compose(SENTENCE, "homoglyph_zero_width", Random(0)).bare
+    halfway = strip_zero_width(composed)
+    assert fold_homoglyphs(halfway) == SENTENCE
+    assert len({SENTENCE, halfway, composed}) == 3
 
 
 @pytest.mark.parametrize(
@@ -67,8 +76,8 @@ def test_the_carrier_names_both_steps_the_last_one_first(composition, steps):
     drawn = [compose(SENTENCE, composition, Random(seed)) for seed in range(60)]
     assert {composed.variant for composed in drawn} == set(CARRIERS)
     for composed in drawn:
-        assert composed.stages[-1] in composed.prompt
-        assert -1 < composed.prompt.index(steps[0]) < composed.prompt.index(steps[1])
+        assert composed.bare in composed.text
+        assert -1 < composed.text.index(steps[0]) < composed.text.index(steps[1])
 
 
 @pytest.mark.parametrize(
@@ -91,5 +100,5 @@ def test_what_is_not_composed_is_refused():
     with pytest.raises(ValueError, match="not Base64"):
         decompose("plain text", "flip_base64")
     for call in (lambda: compose("a", "x", Random(0)), lambda: decompose("a", "x")):
-        with pytest.raises(ValueError, match="'x' is unknown; use one of " + next(iter(COMPOSITIONS))):
+        with pytest.raises(ValueError, match="unknown composition 'x'; known: " + next(iter(COMPOSITIONS))):
             call()

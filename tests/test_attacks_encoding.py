@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from test_attacks import SENTENCE, TEXTS, without
 from tinyguardrail.attacks.alphabets import BRAILLE, LEET, MORSE
-from tinyguardrail.attacks.encoding import CARRIERS, CODECS, ENCODINGS, decode, encode, encoding_prompt
+from tinyguardrail.attacks.encoding import CARRIERS, CODECS, FAMILY, decode, encode
 
 INEXACT = ("morse", "leet", "braille")
 CELLS = [chr(code) for code in range(0x2800, 0x2900)]
@@ -49,7 +49,7 @@ def test_encode_by_hand(encoding, text, encoded):
     assert decode(encoded, encoding) == text
 
 
-@pytest.mark.parametrize("encoding", [encoding for encoding in ENCODINGS if encoding not in INEXACT])
+@pytest.mark.parametrize("encoding", [encoding for encoding in CODECS if encoding not in INEXACT])
 @given(text=TEXTS)
 def test_decoding_gives_the_text_back(encoding, text):
     assert decode(encode(text, encoding), encoding) == text
@@ -119,21 +119,21 @@ def test_what_is_not_encoded_text_is_refused(encoding, broken):
         decode(broken, encoding)
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("encoding", CODECS)
 def test_a_lone_surrogate_is_refused_by_name(encoding):
     with pytest.raises(ValueError, match=r"lone surrogate U\+DC00"):
         encode("a\udc00", encoding)
 
 
 def test_an_unknown_encoding_is_named_with_the_known_ones():
-    with pytest.raises(ValueError, match="'rot14' is unknown; use one of base64, base32, hex, url, html"):
+    with pytest.raises(ValueError, match="unknown encoding 'rot14'; known: base64, base32, hex, url, html"):
         encode("a", "rot14")
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
-def test_encoding_prompt_carries_the_encoded_text_under_every_carrier_and_bare(encoding):
+@pytest.mark.parametrize("encoding", CODECS)
+def test_the_prompt_carries_the_encoded_text_under_every_carrier_and_bare(encoding):
     encoded = encode(SENTENCE, encoding)
-    drawn = [encoding_prompt(SENTENCE, encoding, Random(seed)) for seed in range(60)]
+    drawn = [FAMILY.attack(SENTENCE, encoding, Random(seed))[:2] for seed in range(60)]
     assert all(encoded in prompt and SENTENCE not in prompt for prompt, _ in drawn)
     assert all((prompt == encoded) == (carrier == "bare") for prompt, carrier in drawn)
     assert all(carrier == "bare" or CODECS[encoding].name in prompt for prompt, carrier in drawn)
@@ -141,5 +141,4 @@ def test_encoding_prompt_carries_the_encoded_text_under_every_carrier_and_bare(e
 
 
 def test_braces_in_the_text_are_no_template_fields():
-    prompt, _ = encoding_prompt("{name} {0}", "atbash", Random(1))
-    assert "{mznv} {0}" in prompt
+    assert "{mznv} {0}" in FAMILY.attack("{name} {0}", "atbash", Random(1)).text

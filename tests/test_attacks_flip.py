@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
 
 from test_attacks import TEXTS
-from tinyguardrail.attacks.flip import MODES, VARIANTS, flip, flip_prompt, guidance, unflip
+from tinyguardrail.attacks.flip import FAMILY, FLIPS, VARIANTS, flip, guidance
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ from tinyguardrail.attacks.flip import MODES, VARIANTS, flip, flip_prompt, guida
 )
 def test_flip_by_hand(mode, flipped):
     assert flip("Stop the big red bus", mode) == flipped
-    assert unflip(flipped, mode) == "Stop the big red bus"
+    assert flip(flipped, mode) == "Stop the big red bus"
 
 
 @pytest.mark.parametrize(
@@ -42,28 +43,30 @@ def test_word_flips_leave_one_space_and_sentence_flips_keep_all(mode, flipped):
 
 @pytest.mark.parametrize("mode", ["fcs", "fmm"])
 @given(text=TEXTS)
-def test_unflipping_a_sentence_flip_gives_the_text_back(mode, text):
-    assert unflip(flip(text, mode), mode) == text
+def test_flipping_a_sentence_twice_gives_the_text_back(mode, text):
+    assert flip(flip(text, mode), mode) == text
 
 
 @pytest.mark.parametrize("mode", ["fwo", "fcw"])
 @given(text=TEXTS)
-def test_unflipping_a_word_flip_gives_the_words_back(mode, text):
-    assert unflip(flip(text, mode), mode) == " ".join(text.split())
+def test_flipping_words_twice_gives_the_words_back(mode, text):
+    assert flip(flip(text, mode), mode) == " ".join(text.split())
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("mode", MODES)
-def test_flip_prompt_is_short_guidance_above_the_flipped_task(mode, variant):
-    head, task = flip_prompt("Stop the big red bus", mode, variant).rsplit("\n", 1)
-    assert task == f"TASK is '{flip('Stop the big red bus', mode)}'"
-    assert head == guidance(mode, variant)
-    assert len(head.split()) <= 45
-    assert "Stop" not in head  # the disguised text is never shown in the clear
+@pytest.mark.parametrize("mode", FLIPS)
+def test_the_prompt_is_short_guidance_above_the_flipped_task(mode):
+    drawn = [FAMILY.attack("Stop the big red bus", mode, Random(seed)) for seed in range(60)]
+    assert {attacked.variant for attacked in drawn} == set(VARIANTS)
+    for attacked in drawn:
+        head, task = attacked.text.rsplit("\n", 1)
+        assert task == f"TASK is '{flip('Stop the big red bus', mode)}'"
+        assert head == guidance(mode, attacked.variant)
+        assert len(head.split()) <= 45
+        assert "Stop" not in head  # the obfuscated text is never shown in the clear
 
 
 def test_every_mode_and_variant_has_its_own_guidance_but_fool_model_mode():
-    assert len({guidance(mode, variant) for mode in MODES for variant in VARIANTS}) == 3 * len(VARIANTS)
+    assert len({guidance(mode, variant) for mode in FLIPS for variant in VARIANTS}) == 3 * len(VARIANTS)
     assert all(guidance("fmm", variant) == guidance("fwo", variant) for variant in VARIANTS)
 
 
@@ -73,10 +76,9 @@ def test_few_shot_demonstrations_are_flipped_by_the_guided_mode():
     assert "stop net ward = draw ten pots" in guidance("fcs", "few_shot")
 
 
-@pytest.mark.parametrize("call", [lambda: flip("a", "x"), lambda: flip_prompt("a", "fcs", "x")])
-def test_unknown_flip_is_named_with_the_known_ones(call):
-    with pytest.raises(ValueError, match="'x' is unknown; use one of"):
-        call()
+def test_unknown_flip_is_named_with_the_known_ones():
+    with pytest.raises(ValueError, match="unknown flip mode 'x'; known: fwo, fcw"):
+        flip("a", "x")
 
 
 def test_flips_are_those_that_the_authors_published():

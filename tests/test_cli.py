@@ -6,9 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from tinyguardrail.cli import app
-from tinyguardrail.inference.response import Response
+from tinyguardrail.runtime.response import Response
 
-FIELDS = {"label", "threat_probability", "blocked", "branch", "response", "disguise"}
+FIELDS = {"label", "threat_probability", "blocked", "branch", "response", "obfuscation", "truncated"}
 
 
 def test_texts_on_the_command_line(exported):

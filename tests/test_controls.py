@@ -1,4 +1,4 @@
-"""Shortcuts are seen where they are planted and nowhere else; variety figures mean what they say."""
+"""Shortcuts are seen where they are planted and nowhere else; diversity figures mean what they say."""
 
 from random import Random
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from leaks import near_pairs
-from tinyguardrail.data.controls import shortcut_controls
 from tinyguardrail.data.records import Record
-from tinyguardrail.data.variety import corpus_variety, effective_topics, nearest_similarities
+from tinyguardrail.synthesis.controls import shortcut_controls
+from tinyguardrail.synthesis.diversity import corpus_diversity, effective_topics, nearest_similarities
 
 
 def rows(number: int, seed: int, **planted) -> list[Record]:
@@ -78,7 +78,7 @@ def test_nearest_similarity_agrees_with_an_exact_join():
     assert {int(i) for i in np.flatnonzero(found >= 0.6)} == near
 
 
-def test_variety_of_a_repetitive_corpus_is_low_and_of_a_varied_one_high():
+def test_diversity_of_a_repetitive_corpus_is_low_and_of_a_varied_one_high():
     same = [
         Record(f"write a poem about my cat {i}", "benign", "a", "k", "none", "p", "en") for i in range(30)
     ]
@@ -87,7 +87,7 @@ def test_variety_of_a_repetitive_corpus_is_low_and_of_a_varied_one_high():
     varied = [
         Record(" ".join(rng.sample(words, 8)), "benign", "a", "k", "none", "p", "en") for _ in range(30)
     ]
-    low, high = corpus_variety(same), corpus_variety(varied)
+    low, high = corpus_diversity(same), corpus_diversity(varied)
     assert low["distinct_2_grams"] < 0.3 < 0.9 < high["distinct_2_grams"]
     assert low["nearest_over_0.8"] > 0.9 > 0.1 > high["nearest_over_0.8"]
     assert low["most_common_opening_share"] == 1

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tinyguardrail.data.corpus import CorpusError, read_corpus
+from tinyguardrail.sources.corpus import read_corpus
+from tinyguardrail.sources.source import SourceError
 
 ROOT = Path(__file__).parent.parent
 GOOD = """# a comment
@@ -52,7 +53,7 @@ def test_a_section_gives_its_fields_to_each_text(tmp_path):
     ],
 )
 def test_damage_is_reported_with_file_and_line(tmp_path, old, new, line, says):
-    with pytest.raises(CorpusError) as caught:
+    with pytest.raises(SourceError) as caught:
         read(tmp_path, GOOD.replace(old, new))
     message = str(caught.value)
     assert message.startswith(f"{tmp_path / 'a.yaml'}:{line}: ") or says == "bad YAML"
@@ -62,12 +63,12 @@ def test_damage_is_reported_with_file_and_line(tmp_path, old, new, line, says):
 
 
 def test_a_file_that_is_not_utf8_is_named(tmp_path):
-    with pytest.raises(CorpusError, match=r"a\.yaml: not UTF-8"):
+    with pytest.raises(SourceError, match=r"a\.yaml: not UTF-8"):
         read(tmp_path, b"\xff\xfe\x00")
 
 
 def test_an_empty_folder_is_an_error(tmp_path):
-    with pytest.raises(CorpusError, match=r"no \*\.yaml file"):
+    with pytest.raises(SourceError, match=r"no \*\.yaml file"):
         read_corpus(tmp_path)
 
 

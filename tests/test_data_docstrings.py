@@ -2,7 +2,8 @@
 
 import pytest
 
-from tinyguardrail.data.docstrings import DocstringError, mine_code, mine_package
+from tinyguardrail.sources.docstrings import mine_code, mine_package
+from tinyguardrail.sources.source import SourceError
 
 
 def test_docstrings_and_code_come_from_installed_source_files():
@@ -18,10 +19,10 @@ def test_docstrings_and_code_come_from_installed_source_files():
 
 @pytest.mark.parametrize("mine", [mine_package, mine_code])
 def test_a_package_that_cannot_be_mined_is_named(mine, tmp_path, monkeypatch):
-    with pytest.raises(DocstringError, match="'no_such_package' is not installed"):
+    with pytest.raises(SourceError, match="'no_such_package' is not installed"):
         mine("no_such_package")
     (tmp_path / "broken_package").mkdir()
     (tmp_path / "broken_package/__init__.py").write_text("def (:\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(DocstringError, match=r"broken_package/__init__\.py is not Python \(line 1"):
+    with pytest.raises(SourceError, match=r"broken_package/__init__\.py is not Python \(line 1"):
         mine("broken_package")

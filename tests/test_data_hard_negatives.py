@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from made_up_rows import GRAMMAR, settings
-from tinyguardrail.data.compositions import DOCUMENTS
-from tinyguardrail.data.documents import sampled_documents
-from tinyguardrail.data.hard_negatives import counterfactual_pairs, nearest_lengths, scarce_lengths
 from tinyguardrail.data.records import parent_of
-from tinyguardrail.data.scenarios import scenario_pairs
-from tinyguardrail.data.slots import fill
-from tinyguardrail.data.splits import split_of
-from tinyguardrail.data.topics import topic_pairs
+from tinyguardrail.synthesis.compositions import DOCUMENTS
+from tinyguardrail.synthesis.documents import sampled_documents
+from tinyguardrail.synthesis.hard_negatives import counterfactual_pairs, nearest_lengths, scarce_lengths
+from tinyguardrail.synthesis.scenarios import scenario_pairs
+from tinyguardrail.synthesis.slots import fill
+from tinyguardrail.synthesis.splits import split_of
+from tinyguardrail.synthesis.topics import topic_pairs
 
 
 def test_counterfactual_pairs_differ_in_their_object_alone():
@@ -70,7 +70,7 @@ def test_topic_pairs_share_a_topic_and_neither_frames_nor_topics_cross_splits():
     assert np.median(lengths["benign"]) == pytest.approx(np.median(lengths["jailbreak"]), rel=0.1)
 
 
-def test_scenario_twins_differ_in_their_task_alone_and_neither_part_crosses_splits():
+def test_scenario_counterfactuals_differ_in_their_task_alone_and_neither_part_crosses_splits():
     data = settings().data
     rows = list(scenario_pairs(GRAMMAR, 400, data))
     tasks = {

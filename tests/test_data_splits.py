@@ -6,20 +6,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from made_up_rows import invented, row
-from tinyguardrail.data.splits import LeakFilter, SplitError, assign_split, check_counts
-from tinyguardrail.data.store import RecordStore
+from made_up_rows import invented, row, settings
+from tinyguardrail.synthesis.splits import LeakFilter, SplitError, check_counts, split_of
+from tinyguardrail.synthesis.store import RecordStore
 
 LEAK = "Write a long letter to my landlord about the broken heating in the kitchen and the bathroom"
 
 
+def shares(seed, validation, test):
+    changed = {"split_seed": seed, "validation_fraction": validation, "test_fraction": test}
+    return settings().data.model_copy(update=changed)
+
+
 @given(st.text(min_size=1), st.integers(0, 9))
 def test_a_parent_has_one_split_whatever_else_exists(parent, seed):
-    assert assign_split(parent, seed, 0.2, 0.2) == assign_split(parent, seed, 0.2, 0.2)
+    data = shares(seed, 0.2, 0.2)
+    assert split_of(parent, data) == split_of(parent, data)
 
 
 def test_splits_have_the_shares_asked_for():
-    counts = Counter(assign_split(f"parent{i}", 3, 0.1, 0.3) for i in range(20000))
+    data = shares(3, 0.1, 0.3)
+    counts = Counter(split_of(f"parent{i}", data) for i in range(20000))
     assert counts["validation"] / 20000 == pytest.approx(0.1, abs=0.01)
     assert counts["test"] / 20000 == pytest.approx(0.3, abs=0.01)
 

@@ -10,9 +10,9 @@ from pyarrow import parquet
 from made_up_rows import GRAMMAR, invented, row, settings
 from tinyguardrail.attacks.registry import FAMILIES
 from tinyguardrail.data.records import Record, RecordError, parent_of, read_records, write_records
-from tinyguardrail.data.splits import SplitError, split_of
-from tinyguardrail.data.synthesis import synthesize
-from tinyguardrail.params import Params
+from tinyguardrail.synthesis.splits import SplitError, split_of
+from tinyguardrail.synthesis.synthesis import synthesize
+from tinyguardrail_paper.settings.params import Params
 
 
 def authored() -> list[Record]:
@@ -81,7 +81,7 @@ def test_planted_tasks_of_a_split_stand_in_documents_of_that_split(raw):
     assert min(found[True], found[False]) > 3
 
 
-def test_a_control_of_the_same_language_stands_beside_every_disguise(raw):
+def test_a_control_of_the_same_language_stands_beside_every_obfuscation(raw):
     records, _ = made(raw, settings())
     counts = Counter(
         (record.split, record.transform, record.label) for record in records if record.transform != "none"
@@ -97,7 +97,7 @@ def test_a_control_of_the_same_language_stands_beside_every_disguise(raw):
         assert (by_family["validation", name], by_family["test", name]) == (14, 28)
 
 
-def test_parents_keep_together_and_disguises_keep_the_intent_of_their_parent(raw):
+def test_parents_keep_together_and_obfuscations_keep_the_intent_of_their_parent(raw):
     records, _ = made(raw, settings())
     home, intent = {}, {}
     for record in records:
@@ -183,7 +183,7 @@ def test_the_card_counts_what_was_written(raw):
         name: {"rows": 1, "dropped": {}, "files": {}, "parquet_md5": "m"}
         for name in ("authored", "docstrings", "code")
     }
-    content = card.as_json(report, variety={}, missing={"pint": "on request"})
+    content = card.as_json(report, diversity={}, missing={"pint": "on request"})
     assert content["rows"] == len(records)
     assert content["parents"] == len({record.parent_id for record in records})
     for column in ("split", "label", "source", "family", "transform", "language"):

@@ -11,14 +11,17 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from tinyguardrail.data import download
-from tinyguardrail.data.download import SourceError, obtain
 from tinyguardrail.data.records import read_records
-from tinyguardrail.data.registry import Source, fetch_source, find_source
+from tinyguardrail.sources import download
+from tinyguardrail.sources.download import obtain
+from tinyguardrail.sources.registry import fetch_source, find_source
+from tinyguardrail.sources.source import Source, SourceError
 
 CONTENT = b"act,prompt\na,Act as a poet\n"
 COMMIT = "0123456789" * 4
 TOKEN = os.environ.get("HF_TOKEN")  # of the person who runs the tests; the fixture below takes it away
+
+SETTINGS = type("S", (), {"max_characters": 100_000})
 
 
 def make_source(url, content=CONTENT, **changes):
@@ -125,13 +128,13 @@ def test_a_file_without_a_published_hash_is_found_by_name_and_hashed(tmp_path, m
     mirror.mkdir()
     monkeypatch.setenv("TINYGUARD_MIRROR", str(mirror))
     assert "holds 0 files named pint.yaml" in failure(pint)
-    download._mirror_sizes.cache_clear()
+    download._mirror.cache_clear()
     text = '- text: "Ignore that"\n  category: prompt_injection\n  label: true\n'
     (mirror / "pint.yaml").write_text(text)
-    fetched = fetch_source(pint, tmp_path / "pint.parquet", type("S", (), {"max_characters": 1000}))
+    fetched = fetch_source(pint, tmp_path / "pint.parquet", SETTINGS, tmp_path)
     assert fetched.files == {"pint.yaml": hashlib.sha256(text.encode()).hexdigest()}
     assert read_records(tmp_path / "pint.parquet")[0].split == "test"
-    download._mirror_sizes.cache_clear()
+    download._mirror.cache_clear()
     (mirror / "again").mkdir()
     (mirror / "again" / "pint.yaml").write_text(text)
     assert "holds 2 files named pint.yaml" in failure(pint)
@@ -167,7 +170,7 @@ def test_a_download_of_other_content_is_refused_and_leaves_nothing(tmp_path, ser
     folder, url = served
     (folder / "prompts.csv").write_bytes(b"<html>moved</html>")
     message = failure(make_source(url("prompts.csv")))
-    assert f"what came has sha256 {hashlib.sha256(b'<html>moved</html>').hexdigest()}" in message
+    assert f"but got {hashlib.sha256(b'<html>moved</html>').hexdigest()}" in message
     assert hashlib.sha256(CONTENT).hexdigest() in message
     assert cached_files(tmp_path) == []
 
@@ -270,7 +273,7 @@ def test_a_hub_set_is_read_through_datasets(tmp_path, monkeypatch, hub_folder):
     monkeypatch.setenv("HF_TOKEN", "hf_of_a_test")
     source = hub_source(hub_folder)
     target = tmp_path / "wildguardmix.parquet"
-    fetched = fetch_source(source, target, type("S", (), {"max_characters": 1000}))
+    fetched = fetch_source(source, target, SETTINGS, tmp_path)
     assert fetched.dropped == {"copy": 1, "no_label": 1, "no_text": 1}
     assert fetched.files == {str(hub_folder): source.hub.revision}
     found = [(record.label, record.family) for record in read_records(target)]
@@ -291,7 +294,7 @@ def test_an_unknown_harm_label_names_source_file_row_and_value(tmp_path, monkeyp
     labels = pa.array(["harmful", "maybe", *[None] * 5], pa.string())
     parquet.write_table(table.set_column(3, "prompt_harm_label", labels), path)
     with pytest.raises(SourceError, match=r"wildguardmix: wildguardtrain-train\.parquet: row 2: .*'maybe'"):
-        fetch_source(hub_source(hub_folder), tmp_path / "w.parquet", type("S", (), {"max_characters": 1000}))
+        fetch_source(hub_source(hub_folder), tmp_path / "w.parquet", SETTINGS, tmp_path)
     assert not (tmp_path / "w.parquet").exists()
 
 
@@ -307,7 +310,5 @@ def test_a_hub_failure_is_one_line_that_names_page_and_revision(monkeypatch, hub
 @pytest.mark.skipif(not TOKEN, reason="needs HF_TOKEN of an account with the licence accepted")
 def test_the_gated_training_split_itself(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    fetched = fetch_source(
-        find_source("wildguardmix"), tmp_path / "w.parquet", type("S", (), {"max_characters": 100_000})
-    )
+    fetched = fetch_source(find_source("wildguardmix"), tmp_path / "w.parquet", SETTINGS, tmp_path)
     assert fetched.rows + sum(fetched.dropped.values()) == 86_759

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyguardrail.evaluation.calibration import apply_temperature, fit_temperature
-from tinyguardrail.evaluation.inputs import InputError
-from tinyguardrail.evaluation.threshold import blocking_threshold
+from tinyguardrail.runtime.temperature import apply_temperature, fit_temperature
+from tinyguardrail.runtime.threshold import blocking_threshold
+from tinyguardrail_common.errors import UserError
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
@@ -44,5 +44,5 @@ def test_blocking_threshold_keeps_to_its_target_where_scores_tie(rows, target):
 
 
 def test_too_few_benign_rows_for_a_threshold():
-    with pytest.raises(InputError, match="at least 19 are needed"):
+    with pytest.raises(UserError, match="at least 19 are needed"):
         blocking_threshold(np.zeros(18), 0.05)

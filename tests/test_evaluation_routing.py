@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from synthetic_scores import make_rows, make_scores
-from tinyguardrail.evaluation.inputs import InputError
-from tinyguardrail.evaluation.routing import ALWAYS_DEEP, ALWAYS_FAST, answers, collapsed_seeds, decide
-from tinyguardrail.evaluation.scores import load_scores
+from tinyguardrail_paper.analysis.routing import ALWAYS_DEEP, ALWAYS_FAST, answers, collapsed_seeds, decide
+from tinyguardrail_paper.analysis.scores import load_scores
+from tinyguardrail_paper.scores.inputs import InputError
 
 
 def test_a_score_at_the_threshold_takes_the_deep_branch(scores):

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from labelled_scores import labelled, unzip
-from tinyguardrail.evaluation import metrics, resampled
-from tinyguardrail.evaluation.significance import (
+from tinyguardrail_common.statistics.significance import (
     ParentBootstrap,
     approximate_randomisation,
     auc_contributions,
@@ -21,6 +20,8 @@ from tinyguardrail.evaluation.significance import (
     percentile_interval,
     t_interval,
 )
+from tinyguardrail_paper.analysis.metrics.ranking import auc
+from tinyguardrail_paper.analysis.row_means import weighted_mean
 
 
 def test_bootstrap_draws_whole_parents_and_repeats_with_its_seed():
@@ -36,7 +37,7 @@ def test_bootstrap_interval_covers_the_true_mean():
     weights = draw_weights(60, 400, seed=0)
     for _ in range(rounds):
         values = generator.normal(0.5, 0.1, size=60)
-        low, high = percentile_interval(resampled.mean(values, weights))
+        low, high = percentile_interval(weighted_mean(values, weights))
         covered += low <= 0.5 <= high
     assert 0.91 <= covered / rounds <= 0.985
 
@@ -55,7 +56,7 @@ def test_auc_difference_is_linear_in_the_exchange_of_scores(rows, seed):
     generator = np.random.default_rng(seed)
     second, swap = generator.integers(9, size=len(threat)) / 8, generator.random(len(threat)) < 0.5
     mixed_a, mixed_b = np.where(swap, second, first), np.where(swap, first, second)
-    expected = metrics.auc(threat, mixed_a) - metrics.auc(threat, mixed_b)
+    expected = auc(threat, mixed_a) - auc(threat, mixed_b)
     contributions = auc_contributions(threat, first, second)
     assert np.sum(np.where(swap, -1, 1) * contributions) == pytest.approx(expected, abs=1e-9)
 

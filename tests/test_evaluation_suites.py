@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from synthetic_scores import PUBLIC_ROWS, make_public_rows
-from tinyguardrail.data.loaders import jailbreakbench, notinject, toxic_chat
-from tinyguardrail.data.registry import sources
-from tinyguardrail.evaluation.benchmarks import BENCHMARKS
-from tinyguardrail.evaluation.disguises import evaluate_disguises
-from tinyguardrail.evaluation.guard import evaluate_suites
-from tinyguardrail.evaluation.routing import Decisions
-from tinyguardrail.evaluation.scores import Scores
-from tinyguardrail.evaluation.significance import ParentBootstrap
-from tinyguardrail.evaluation.suites import build_suites
+from tinyguardrail.sources.loaders import jailbreakbench, notinject, toxic_chat
+from tinyguardrail.sources.registry import sources
+from tinyguardrail_common.errors import UserError
+from tinyguardrail_common.statistics.significance import ParentBootstrap
+from tinyguardrail_paper.analysis.metrics.metric import BENIGN, BOTH, POOLED, THREATS, Sample
+from tinyguardrail_paper.analysis.obfuscation import evaluate_obfuscation
+from tinyguardrail_paper.analysis.routing import Decisions
+from tinyguardrail_paper.analysis.scores import Scores
+from tinyguardrail_paper.analysis.suites import BENCHMARKS, benchmark, build_suites, evaluate_suites
 
 
 def test_every_attack_stands_beside_its_control(scores):
@@ -96,7 +96,9 @@ def small_metrics():
     """(mean, n) of each metric of each suite of the small table."""
     scores, decisions = small_scores(SMALL_TABLE)
     bootstrap = ParentBootstrap(scores.rows["parent_id"], 50, seed=0)
-    found = evaluate_suites(scores, decisions, build_suites(scores), bootstrap, bins=5)
+    found = evaluate_suites(
+        build_suites(scores), lambda suite: Sample(suite.rows, scores, decisions, bootstrap, 5)
+    )
     return {
         (test, metric): (summary.mean, summary.n)
         for test, summaries in found.items()
@@ -143,7 +145,7 @@ def test_a_benchmark_without_rows_has_no_suite(small_metrics, scores):
     tests = {test for test, _ in small_metrics}
     assert not tests & {"wildguard_benign", "toxic_chat", "jbb_jbc", "strongreject", "malicious_instruct"}
     names = {suite.name for suite in build_suites(scores)}  # authored rows alone
-    assert not names & {benchmark.name for benchmark in BENCHMARKS}
+    assert not names & set(BENCHMARKS)
     assert not [name for name in names if name.endswith("_advbench")]
 
 
@@ -152,33 +154,41 @@ def test_one_sided_benchmarks_have_one_metric_and_two_sided_ones_those_of_plain_
     columns = ("source", "family", "label", "transform", "split")
     scores, _ = small_scores([(*(row[name] for name in columns), 0.5) for row in public])
     suites = {suite.name: suite for suite in build_suites(scores)}
-    for benchmark in BENCHMARKS:
-        found = suites[benchmark.name].metrics
-        if benchmark.side == "both":
-            assert set(found) <= set(suites["authored"].metrics)
-            assert {"recall", "false_positive_rate", "auc", "accuracy", "macro_f1", "ece"} <= set(found)
+    one_sided = {THREATS: {"recall"}, BENIGN: {"false_positive_rate"}, POOLED: {"recall", "macro_recall"}}
+    for name, each in BENCHMARKS.items():
+        found = set(suites[name].metrics)
+        if each.kind == BOTH:
+            assert found <= set(suites["plain"].metrics)
+            assert {"recall", "false_positive_rate", "auc", "accuracy", "macro_f1", "ece"} <= found
         else:
-            assert found == (("recall",) if benchmark.side == "threats" else ("false_positive_rate",))
-    used = np.concatenate([suites[benchmark.name].rows for benchmark in BENCHMARKS])
+            assert found == one_sided[each.kind]
+    used = np.concatenate([suites[name].rows for name in BENCHMARKS])
     left = {(row["source"], row["family"]) for i, row in enumerate(public) if i not in used}
     plain = {key for key in left if key in {each[:2] for each in PUBLIC_ROWS}}
     other = {("bipia", "composed_indirect"), ("deepset", "composed_indirect"), ("harmbench", "plain_request")}
     assert plain == other
 
 
+def test_an_unknown_benchmark_is_told_the_known_ones():
+    with pytest.raises(
+        UserError, match=r"unknown benchmark 'pint'; known: bipia, .*advbench, .*, wildguard_benign$"
+    ):
+        benchmark("pint")
+
+
 def test_benchmarks_are_named_as_their_loaders_write_them():
-    assert {benchmark.source for benchmark in BENCHMARKS} <= set(sources())
+    assert {each.source for each in BENCHMARKS.values()} <= set(sources())
     methods = set(jailbreakbench.FAMILY_OF_METHOD.values())
-    assert methods == {each.name.removeprefix("jbb_") for each in BENCHMARKS if each.name[4:] in methods}
-    pooled = next(each for each in BENCHMARKS if each.name == "jbb_methods")
+    assert methods == {name.removeprefix("jbb_") for name in BENCHMARKS if name[4:] in methods}
+    pooled = benchmark("jbb_methods")
     assert set(pooled.family.split("|")) == methods
-    unseen = next(each for each in BENCHMARKS if each.name == "notinject_291")
+    unseen = benchmark("notinject_291")
     assert notinject.SEEN in unseen.family
-    chat = next(each for each in BENCHMARKS if each.name == "toxic_chat")
+    chat = benchmark("toxic_chat")
     assert set(toxic_chat.FAMILIES.values()) < set(chat.family.split("|"))
 
 
-def test_disguises_found_and_named_are_counted_apart_from_those_seen_in_plain_text():
+def test_obfuscations_detected_and_identified_are_counted_apart_from_those_seen_in_plain_text():
     table = [
         ("authored", "flipattack", "obfuscation", "flipattack_fcs", "test", 0.5, "flipattack"),
         ("authored", "flipattack", "benign", "flipattack_fcs", "test", 0.5, "encoding"),
@@ -189,9 +199,9 @@ def test_disguises_found_and_named_are_counted_apart_from_those_seen_in_plain_te
     ]
     scores, _ = small_scores([row[:-1] for row in table])
     scores.rows["found_family"] = np.array([row[-1] for row in table])
-    shares = {name: (share.mean, share.n) for name, share in evaluate_disguises(scores).items()}
+    shares = {name: (share.mean, share.n) for name, share in evaluate_obfuscation(scores).items()}
     assert shares == {
-        "found_flipattack": (pytest.approx(2 / 3), 3),
-        "named_flipattack": (pytest.approx(1 / 3), 3),
-        "found_in_plain": (pytest.approx(1 / 5), 5),
+        "detected_flipattack": (pytest.approx(2 / 3), 3),
+        "identified_flipattack": (pytest.approx(1 / 3), 3),
+        "detected_in_plain": (pytest.approx(1 / 5), 5),
     }

@@ -15,15 +15,14 @@ import pytest
 from synthetic_results import write_results
 from synthetic_scores import LABELS
 from tinyguardrail.data.records import Record, write_records
-from tinyguardrail.evaluation.evasion import evaluate_evasion
-from tinyguardrail.evaluation.evasion_affixes import AFFIXES
-from tinyguardrail.evaluation.evasion_search import choose_texts, evade, search, variants
-from tinyguardrail.evaluation.inputs import InputError
-from tinyguardrail.evaluation.routing import decide
-from tinyguardrail.evaluation.scores import load_scores
-from tinyguardrail.evaluation.significance import ParentBootstrap
-from tinyguardrail.inference.runtime import BranchScores, Scores
-from tinyguardrail.params import load_params
+from tinyguardrail.runtime.guard import BranchScores, Scores
+from tinyguardrail_common.statistics.significance import ParentBootstrap
+from tinyguardrail_paper.analysis.evasion import evaluate_evasion
+from tinyguardrail_paper.analysis.routing import decide
+from tinyguardrail_paper.analysis.scores import load_scores
+from tinyguardrail_paper.experiments.evasion_search import AFFIXES, choose_texts, evade, search, variants
+from tinyguardrail_paper.scores.inputs import InputError
+from tinyguardrail_paper.settings.params import load_params
 
 ROOT = Path(__file__).parent.parent
 

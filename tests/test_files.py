@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tinyguardrail.files import atomic_file, atomic_folder, write_json
+from tinyguardrail_common.files import atomic_file, atomic_folder, write_json
 
 
 class Crash(Exception):

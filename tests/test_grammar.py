@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tinyguardrail.data.corpus import CorpusError
-from tinyguardrail.data.grammar import Grammar
+from tinyguardrail.sources.source import SourceError
+from tinyguardrail.synthesis.grammar import Grammar
 
 ROOT = Path(__file__).parent.parent
 GOOD = """- kind: trigger_words_counterfactual
@@ -55,7 +55,7 @@ def test_three_kinds_of_entries_are_told_apart(tmp_path):
     ],
 )
 def test_damage_is_named_by_file_and_entry(tmp_path, old, new, says):
-    with pytest.raises(CorpusError, match=says) as caught:
+    with pytest.raises(SourceError, match=says) as caught:
         read(tmp_path, GOOD.replace(old, new))
     assert str(caught.value).startswith(f"{tmp_path / 'a.yaml'}: ")
     assert "\n" not in str(caught.value)
@@ -102,7 +102,7 @@ def test_topics_scenarios_documents_and_planted_tasks_are_read(tmp_path):
     ],
 )
 def test_damage_in_topics_scenarios_and_documents_is_named(tmp_path, old, new, says):
-    with pytest.raises(CorpusError, match=says):
+    with pytest.raises(SourceError, match=says):
         read(tmp_path, MORE.replace(old, new))
 
 
@@ -115,7 +115,7 @@ def test_values_of_a_slot_add_up_over_entries(tmp_path):
 
 
 def test_an_empty_folder_is_an_error(tmp_path):
-    with pytest.raises(CorpusError, match=r"no \*\.yaml file"):
+    with pytest.raises(SourceError, match=r"no \*\.yaml file"):
         Grammar(tmp_path)
 
 

@@ -11,10 +11,10 @@ from hypothesis.extra import numpy as arrays
 
 from conftest import make_guard
 from guard_texts import TEXTS
-from tinyguardrail.errors import UserError
-from tinyguardrail.inference.export import ParityError, check_parity
-from tinyguardrail.inference.runtime import Guard, RuntimeFileError
-from tinyguardrail.inference.spellings import distinct_spellings
+from tinyguardrail.export.export import ParityError, check_parity
+from tinyguardrail.runtime.guard import Guard, RuntimeFileError
+from tinyguardrail.runtime.spellings import distinct_spellings
+from tinyguardrail_common.errors import UserError
 
 
 def test_fp32_equals_torch_on_both_branches_in_any_batch(exported, tiny_guard, tiny_tokenizer):
@@ -94,18 +94,18 @@ def test_spellings_give_back_the_characters_of_every_token(char_ids):
 def test_a_missing_or_damaged_export_is_named(tmp_path, exported):
     with pytest.raises(RuntimeFileError, match=r"guard\.int8\.onnx: not found"):
         Guard.load(tmp_path)
-    for name in ("config.json", "tokenizer.json", "plausibility.npz"):
+    for name in ("config.json", "tokenizer.json", "character_lm.npz"):
         (tmp_path / name).write_bytes((exported / name).read_bytes())
     (tmp_path / "guard.int8.onnx").write_bytes((exported / "guard.int8.onnx").read_bytes()[:500])
     with pytest.raises(RuntimeFileError, match=r"guard\.int8\.onnx: cannot be opened"):
         Guard.load(tmp_path)
 
 
-def test_a_damaged_plausibility_model_is_named(tmp_path, exported):
+def test_a_damaged_language_model_is_named(tmp_path, exported):
     for path in exported.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "plausibility.npz").write_bytes(b"not a model")
-    with pytest.raises(UserError, match=r"plausibility\.npz"):
+    (tmp_path / "character_lm.npz").write_bytes(b"not a model")
+    with pytest.raises(UserError, match=r"character_lm\.npz"):
         Guard.load(tmp_path)
 
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tinyguardrail.inference.agreement import compare_precisions
-from tinyguardrail.inference.graph_builder import GraphBuilder
-from tinyguardrail.inference.guard_graph import GELU_MINIMUM
-from tinyguardrail.inference.integer_matmul import integer_matmul
-from tinyguardrail.inference.quantize import (
+from tinyguardrail.export.agreement import compare_precisions
+from tinyguardrail.export.graph_builder import GraphBuilder
+from tinyguardrail.export.guard_graph import GELU_MINIMUM
+from tinyguardrail.export.integer_matmul import integer_matmul
+from tinyguardrail.quantization.quantize import (
     SCALE_SUFFIX,
     dequantize_matrix,
     quantize_matrix,

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from guard_texts import HIDDEN, TEXTS
 from tinyguardrail.attacks.registry import FAMILIES
-from tinyguardrail.evaluation.calibration import apply_temperature
-from tinyguardrail.inference.export import torch_logits
-from tinyguardrail.inference.runtime import ALWAYS_DEEP, ALWAYS_FAST, Guard, batches_of_like_length, softmax
+from tinyguardrail.export.export import torch_logits
+from tinyguardrail.runtime.guard import ALWAYS_DEEP, ALWAYS_FAST, Guard, batches_of_like_length, softmax
+from tinyguardrail.runtime.temperature import apply_temperature
 
 
 def test_routing_follows_the_score(exported):

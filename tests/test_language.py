@@ -2,7 +2,7 @@
 
 import pytest
 
-from tinyguardrail.data.language import detect
+from tinyguardrail.sources.language import detect
 
 
 @pytest.mark.parametrize(

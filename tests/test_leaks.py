@@ -62,15 +62,15 @@ def test_no_text_nearly_repeats_one_of_a_split_with_precedence(splits, lower, hi
 
 
 @pytest.mark.parametrize(("lower", "higher"), PAIRS)
-def test_no_row_disguised_or_not_is_a_copy_of_one_elsewhere(splits, lower, higher):
+def test_no_row_obfuscated_or_not_is_a_copy_of_one_elsewhere(splits, lower, higher):
     folded = [
         {" ".join(text.casefold().split()) for text in splits[split]["text"]} for split in (lower, higher)
     ]
     assert not folded[0] & folded[1]
 
 
-def test_a_disguise_stands_in_the_split_of_its_text(splits):
-    """So what holds for plain texts holds for what their disguises hide."""
+def test_an_obfuscation_stands_in_the_split_of_its_text(splits):
+    """So what holds for plain texts holds for what their obfuscations hide."""
     homes: dict[str, str] = {}
     for split, rows in splits.items():
         for parent, transform in zip(rows["parent_id"], rows["transform"], strict=True):

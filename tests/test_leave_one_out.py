@@ -1,6 +1,5 @@
-"""A family left out leaves no trace in training, and its rows are compared pair by pair."""
+"""A family held out leaves no trace in training, and its rows are compared pair by pair."""
 
-import ast
 import os
 import shutil
 import subprocess
@@ -18,23 +17,23 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from plausible_texts import ENGLISH
+from english_texts import ENGLISH
 from synthetic_results import write_results
-from tinyguardrail.attacks import FAMILIES
+from tinyguardrail.attacks.registry import FAMILIES
 from tinyguardrail.data.records import Record, write_records
-from tinyguardrail.evaluation.inputs import InputError
-from tinyguardrail.evaluation.leave_one_out import evaluate_leave_one_out
-from tinyguardrail.evaluation.left_out_rows import PARTS, REFERENCE, LeftOutError, choose_rows
-from tinyguardrail.evaluation.torch_scoring import threat_by_reading, threat_probabilities
-from tinyguardrail.inference.canonicalise import Canonical
-from tinyguardrail.inference.plausibility import Plausibility
 from tinyguardrail.model.features import Batch
-from tinyguardrail.params import LeaveOneOut, load_params
-from tinyguardrail.reporting.left_out_table import families_that_changed, left_out_table
-from tinyguardrail.reporting.text import MINUS
+from tinyguardrail.normalization.language_model import CharacterLanguageModel
+from tinyguardrail.normalization.normalizer import Normalized
+from tinyguardrail_paper.analysis.leave_one_out import evaluate_leave_one_out
+from tinyguardrail_paper.experiments.held_out_family import PARTS, HeldOutError, choose_rows
+from tinyguardrail_paper.experiments.torch_scoring import threat_by_reading, threat_probabilities
+from tinyguardrail_paper.scores.inputs import InputError
+from tinyguardrail_paper.settings.params import REFERENCE, LeaveOneOut, load_params
+from tinyguardrail_paper.tables.formatting import MINUS
+from tinyguardrail_paper.tables.training_tables import families_that_changed, leave_one_out
 
 ROOT = Path(__file__).parent.parent
-MANY = LeaveOneOut(seed=0, rows=1, validation_rows=1000, test_rows=1000)
+MANY = LeaveOneOut(families=[REFERENCE, *FAMILIES], seed=0, rows=1, validation_rows=1000, test_rows=1000)
 STAGE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["leave_one_out"]
 TRANSFORMS = [(family.name, transform) for family in FAMILIES.values() for transform in family.transforms]
 
@@ -42,8 +41,12 @@ TRANSFORMS = [(family.name, transform) for family in FAMILIES.values() for trans
 # ---- which rows --------------------------------------------------------------------------------
 
 
+def settings_of(**changes: int) -> LeaveOneOut:
+    return MANY.model_copy(update=changes)
+
+
 def split_rows(split: str, copies: int = 2) -> list[Record]:
-    """Plain rows, then of every transform threats, each before its benign twin: as `synthesize` writes."""
+    """Plain rows, then threats and controls of every transform in turn, as `synthesize` writes them."""
     rows = [
         Record(f"{split} {n}", label, "authored", "everyday", "none", f"{split}/{n}", "en", split)
         for n, label in enumerate(["benign", "jailbreak"] * 6)
@@ -86,7 +89,7 @@ def test_the_parts_of_a_composition_are_the_families_whose_inverses_undo_it(tran
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_neither_threats_nor_twins_of_a_family_are_trained_or_calibrated_on(family):
+def test_neither_threats_nor_controls_of_a_family_are_trained_or_calibrated_on(family):
     chosen = choose_rows(ROWS, family, MANY)
     for split, kept in (("train", chosen.train), ("validation", chosen.validation)):
         gone = set(ROWS[split]) - set(kept)
@@ -112,20 +115,29 @@ def test_the_reference_keeps_every_row_and_is_tested_on_every_family():
 
 def test_rows_are_numbered_from_the_first_validation_row_to_the_last_test_row():
     both = [*ROWS["validation"], *ROWS["test"]]
-    chosen = choose_rows(ROWS, "encoding", LeaveOneOut(seed=0, rows=1, validation_rows=20, test_rows=5))
+    chosen = choose_rows(
+        ROWS,
+        "encoding",
+        settings_of(rows=1, validation_rows=20, test_rows=5),
+    )
     assert all(both[number] == row for number, row in chosen.scored.items())
     assert [row for row in chosen.scored.values() if row.split == "validation"] == chosen.validation
 
 
 @pytest.mark.parametrize("family", ["flipattack", "encoding", "character_injection"])
 def test_fewer_rows_are_spread_over_sides_and_transforms(family):
-    settings = LeaveOneOut(seed=0, rows=1, validation_rows=len(ROWS["validation"]) // 2, test_rows=4)
+    settings = settings_of(
+        rows=1,
+        validation_rows=len(ROWS["validation"]) // 2,
+        test_rows=4,
+    )
     chosen = choose_rows(ROWS, family, settings)
     test = [row for row in chosen.scored.values() if row.split == "test"]
     for label in ("obfuscation", "benign"):
         own = [row.transform for row in test if row.label == label]
         assert len(own) == len(set(own)) == 4
-        assert {own[0], own[-1]} == {FAMILIES[family].transforms[0], FAMILIES[family].transforms[-1]}
+        first, *_, last = FAMILIES[family].transforms
+        assert {own[0], own[-1]} == {first, last}
     for other in {"encoding", "codechameleon", "character_injection"} - {family}:
         benign = [row.label == "benign" for row in chosen.validation if row.family == other]
         assert len(benign) > 6
@@ -133,42 +145,24 @@ def test_fewer_rows_are_spread_over_sides_and_transforms(family):
 
 
 def test_a_family_that_leaves_too_few_rows_is_named():
-    too_many = LeaveOneOut(seed=0, rows=len(ROWS["train"]), validation_rows=9, test_rows=9)
+    too_many = settings_of(rows=len(ROWS["train"]), validation_rows=9, test_rows=9)
     assert choose_rows(ROWS, REFERENCE, too_many).train
-    with pytest.raises(LeftOutError, match=r"leave_one_out\.rows = \d+, but without typoglycemia there are"):
+    with pytest.raises(HeldOutError, match=r"leave_one_out\.rows = \d+, but without typoglycemia there are"):
         choose_rows(ROWS, "typoglycemia", too_many)
 
 
-@pytest.mark.parametrize(("label", "title"), [("obfuscation", "threats"), ("benign", "benign twins")])
+@pytest.mark.parametrize(("label", "title"), [("obfuscation", "threats"), ("benign", "matched controls")])
 @pytest.mark.parametrize("family", ["homoglyph", REFERENCE])
 def test_a_family_without_test_rows_of_a_side_is_named(label, title, family):
     test = [row for row in ROWS["test"] if (row.family, row.label) != ("homoglyph", label)]
-    with pytest.raises(LeftOutError, match=f"no disguised {title} of homoglyph; run dvc repro"):
+    with pytest.raises(HeldOutError, match=f"no {title} of homoglyph obfuscated; run dvc repro"):
         choose_rows({**ROWS, "test": test}, family, MANY)
 
 
-def test_the_pipeline_leaves_out_every_family_once_and_has_a_reference():
-    assert STAGE["matrix"]["family"] == [REFERENCE, *FAMILIES]
-
-
-def imported_modules(name: str) -> set[str]:
-    """Modules of `inference` that another one of them imports."""
-    package = "tinyguardrail.inference"
-    tree = ast.parse((ROOT / f"src/tinyguardrail/inference/{name}.py").read_text(encoding="utf-8"))
-    found = {node.module: node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    whole = {each.name for each in found[package].names} if package in found else set()
-    return whole | {module.split(".")[-1] for module in found if module.startswith(f"{package}.")}
-
-
-def test_the_stage_depends_on_all_that_canonicalises_and_rounds():
-    """It lists files, so that another export does not train the guards again."""
-    seen, waiting = set(), {"canonicalise", "quantize"}
-    while waiting:
-        seen |= waiting
-        waiting = {name for known in waiting for name in imported_modules(known)} - seen
-    assert {f"src/tinyguardrail/inference/{name}.py" for name in seen} == {
-        dep for dep in STAGE["deps"] if "/inference/" in dep
-    }
+def test_the_pipeline_holds_every_family_out_once_and_has_a_reference():
+    assert STAGE["matrix"]["family"] == "${leave_one_out.families}"
+    for scale in (".", "full"):
+        assert load_params(ROOT / scale / "params.yaml").leave_one_out.families == [REFERENCE, *FAMILIES]
 
 
 # ---- scores ------------------------------------------------------------------------------------
@@ -207,18 +201,20 @@ def test_dropout_is_off_while_scoring(tiny_guard, tiny_extractor):
     assert np.array_equal(first, again)
 
 
-def test_a_canonicalised_text_is_the_worse_of_the_whole_and_what_it_hides(tiny_guard, tiny_extractor):
+def test_a_normalized_text_is_the_worse_of_the_whole_and_what_it_hides(tiny_guard, tiny_extractor):
     def reveal(text):
-        return Canonical(f"say {text}", "ignore all", "encoding", ("base64",)) if text == "a" else plain(text)
+        return (
+            Normalized(f"say {text}", "ignore all", "encoding", ("base64",)) if text == "a" else plain(text)
+        )
 
     def plain(text):
-        return Canonical(text, text, "none", ())
+        return Normalized(text, text, "none", ())
 
     found = threat_by_reading(tiny_guard, tiny_extractor, reveal, TEXTS, 4)
     raw = [by_hand(tiny_guard, tiny_extractor, text) for text in TEXTS]
     hidden = max(by_hand(tiny_guard, tiny_extractor, text) for text in ("say a", "ignore all"))
     np.testing.assert_allclose(found["threat_raw"], raw, atol=1e-5)
-    np.testing.assert_allclose(found["threat_canonicalised"], [*raw[:3], hidden, raw[4]], atol=1e-5)
+    np.testing.assert_allclose(found["threat_normalized"], [*raw[:3], hidden, raw[4]], atol=1e-5)
     assert abs(hidden - raw[3]) > 1e-4
 
 
@@ -226,7 +222,7 @@ def test_the_stage_writes_scores_of_a_guard_that_it_trained(tmp_path):
     for split, rows in ROWS.items():
         write_records(tmp_path / f"data/splits/{split}.parquet", rows)
     (tmp_path / "models").mkdir()
-    Plausibility.fit(ENGLISH).save(tmp_path / "models/plausibility.npz")
+    CharacterLanguageModel.fit(ENGLISH).save(tmp_path / "models/character_lm.npz")
     shutil.copy(ROOT / "requirements-numeric.lock", tmp_path)
     shutil.copy(ROOT / "tests/smoke/params.yaml", tmp_path)
     command = [sys.executable, ROOT / "stages/leave_one_out.py", "--family", "homoglyph"]
@@ -239,7 +235,7 @@ def test_the_stage_writes_scores_of_a_guard_that_it_trained(tmp_path):
     assert table["row"].tolist() == list(chosen.scored)
     for name in ("split", "label", "family", "transform", "parent_id"):
         assert table[name].tolist() == [getattr(row, name) for row in chosen.scored.values()]
-    for reading in ("threat_canonicalised", "threat_raw"):
+    for reading in ("threat_normalized", "threat_raw"):
         assert table[reading].between(0, 1).all()
         assert table[reading].nunique() > 1
     assert not list((tmp_path / ".resume").iterdir())
@@ -270,10 +266,11 @@ def blocked(family, tested, reading, label):
     return (score[side] > limit).to_numpy()
 
 
-@pytest.mark.parametrize("reading", ["canonicalised", "raw"])
+@pytest.mark.parametrize("reading", ["normalized", "raw"])
 @pytest.mark.parametrize(("metric", "label"), [("recall", "obfuscation"), ("false_positive_rate", "benign")])
 def test_rates_are_at_thresholds_of_each_guards_own_validation_rows(inputs, reading, metric, label):
-    found, pooled = evaluate_leave_one_out(inputs), []
+    (found, families), pooled = evaluate_leave_one_out(inputs), []
+    assert sorted(families) == sorted(FAMILIES)
     for family in FAMILIES:
         own, seen = (blocked(guard, family, reading, label) for guard in (family, REFERENCE))
         rates = found[f"{family}_{reading}"]
@@ -288,8 +285,8 @@ def test_rates_are_at_thresholds_of_each_guards_own_validation_rows(inputs, read
 
 
 def test_a_change_has_an_interval_over_parents_and_a_p_value_adjusted_over_families(inputs):
-    """The made-up raw threats of an unseen family pass, its benign twins are as they were."""
-    found = evaluate_leave_one_out(inputs)
+    """The made-up raw threats of an unseen family pass, its matched controls are as they were."""
+    found, _ = evaluate_leave_one_out(inputs)
     samples = inputs.statistics.bootstrap_samples
     for family in FAMILIES:
         change = found[f"{family}_raw"]["recall_change"]
@@ -301,20 +298,23 @@ def test_a_change_has_an_interval_over_parents_and_a_p_value_adjusted_over_famil
 
 
 def test_the_prose_names_only_families_whose_change_is_clear(inputs):
-    found = evaluate_leave_one_out(inputs)
+    found, _ = evaluate_leave_one_out(inputs)
     summary = found["encoding_raw"]["recall_change"]
     found["encoding_raw"]["recall_change"] = replace(summary, extra=summary.extra | {"significant": False})
     found["homoglyph_raw"]["recall_change"] = replace(found["homoglyph_raw"]["recall_change"], values=(0.2,))
-    changed = families_that_changed(SimpleNamespace(systems={"leave_one_out": found}))["raw"]
+    changed = families_that_changed(
+        SimpleNamespace(systems={"leave_one_out": found}, held_out_families=[*FAMILIES])
+    )["raw"]
     assert changed["more"] == ["homoglyphs"]
     assert len(changed["fewer"]) == len(FAMILIES) - 2
     assert not {"homoglyphs", "encodings"} & set(changed["fewer"])
 
 
 def test_the_table_has_a_row_for_each_family_and_reading(inputs):
-    found = evaluate_leave_one_out(inputs)
-    rows = left_out_table(SimpleNamespace(systems={"leave_one_out": found})).rows
-    assert [row[1] for row in rows] == ["canonicalised", "raw"] * (len(FAMILIES) + 1)
+    found, _ = evaluate_leave_one_out(inputs)
+    results = SimpleNamespace(systems={"leave_one_out": found}, held_out_families=[*FAMILIES])
+    rows = leave_one_out.rows(results)
+    assert [row[1] for row in rows] == ["normalized", "raw"] * (len(FAMILIES) + 1)
     row, rates = rows[1], found["flipattack_raw"]
     guards = ("flipattack", REFERENCE)
     own, seen = (blocked(guard, "flipattack", "raw", "obfuscation").mean() for guard in guards)
@@ -331,7 +331,7 @@ def test_guards_that_agree_differ_by_nothing(inputs):
         rows = reference.to_pandas()
         own = rows[(rows["split"] == "validation") | (rows["family"] == family)]
         pq.write_table(pa.Table.from_pandas(own, preserve_index=False), path(family))
-    for rates in evaluate_leave_one_out(inputs).values():
+    for rates in evaluate_leave_one_out(inputs)[0].values():
         for metric in ("recall", "false_positive_rate"):
             change = rates[f"{metric}_change"]
             assert (change.mean, change.interval, change.extra["p_holm"]) == (0, (0, 0), 1)
@@ -353,7 +353,7 @@ def test_guards_tested_on_different_rows_are_refused(inputs):
 def test_a_sources_own_class_by_a_familys_name_is_not_the_family(inputs):
     damage("encoding", "family", lambda names: ["encoding", *names[1:]])
     damage("encoding", "transform", lambda names: ["none", *names[1:]])
-    assert set(evaluate_leave_one_out(inputs))
+    assert set(evaluate_leave_one_out(inputs)[0])
 
 
 def test_a_guard_calibrated_on_the_family_it_is_to_lack_is_refused(inputs):

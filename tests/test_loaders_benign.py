@@ -3,7 +3,7 @@
 import pytest
 
 from loader_files import as_json, as_jsonl
-from tinyguardrail.data.download import SourceError
+from tinyguardrail.sources.source import SourceError
 
 
 def test_an_instruction_stands_with_its_input_and_without_its_output(load):

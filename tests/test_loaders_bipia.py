@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from loader_files import as_json, as_jsonl
 from tinyguardrail.data.contexts import POSITIONS, insert
-from tinyguardrail.data.loaders.bipia import Payloads
+from tinyguardrail.sources.loaders.bipia import _deal
 
 
 def bipia_files(train_emails, test_emails):
@@ -72,8 +72,8 @@ def test_bipia_plants_payloads_of_the_same_role_and_keeps_clean_contexts_beside_
 
 
 def test_payloads_are_dealt_evenly_at_every_position():
-    payloads = Payloads([f"p{number}" for number in range(75)])
-    dealt = Counter(payloads.deal() for _ in range(75 * 3))
+    turns = _deal([f"p{number}" for number in range(75)])
+    dealt = Counter(next(turns) for _ in range(75 * 3))
     assert len(dealt) == 75 * 3  # each payload once at each position
     assert set(dealt.values()) == {1}
 

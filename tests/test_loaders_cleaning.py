@@ -1,14 +1,16 @@
 """Rows of all sources are cleaned alike, and a file that cannot be read is named."""
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loader_files import as_csv, brief
-from tinyguardrail.data.download import SourceError
-from tinyguardrail.data.loaders.cleaning import Report, clean
 from tinyguardrail.data.records import Record
-from tinyguardrail.data.registry import find_source
+from tinyguardrail.sources.cleaning import clean
+from tinyguardrail.sources.registry import find_source
+from tinyguardrail.sources.source import SourceError
 
 
 def row(text, **changes):
@@ -17,36 +19,36 @@ def row(text, **changes):
 
 
 def test_rows_without_text_or_with_lone_surrogates_or_too_long_are_counted():
-    report = Report()
+    dropped = Counter()
     rows = [row(""), row(" \n"), row("a\ud800b"), row("x" * 11), row("x" * 10), row("a\x00\u202eb\x07")]
-    kept = list(clean(rows, find_source("awesome_prompts"), report, max_characters=10))
+    kept = list(clean(rows, find_source("awesome_prompts"), dropped, max_characters=10))
     assert [record.text for record in kept] == ["x" * 10, "a\x00\u202eb\x07"]
-    assert report.dropped == {"no_text": 2, "not_unicode": 1, "too_long": 1}
+    assert dropped == {"no_text": 2, "not_unicode": 1, "too_long": 1}
 
 
 def test_copies_are_dropped_from_training_and_a_published_test_set_stays_as_published():
-    report = Report()
+    dropped = Counter()
     rows = [row("a"), row("a"), row("A"), row("a", split="test"), row("a", split="test")]
-    kept = list(clean(rows, find_source("awesome_prompts"), report))
+    kept = list(clean(rows, find_source("awesome_prompts"), dropped, None))
     assert [(record.text, record.split) for record in kept] == [
         ("a", ""),
         ("A", ""),
         ("a", "test"),
         ("a", "test"),
     ]
-    assert report.dropped == {"copy": 1}
+    assert dropped == {"copy": 1}
 
 
 def test_a_label_that_no_public_source_may_give_is_an_error():
     with pytest.raises(SourceError, match="source awesome_prompts: unknown label 'obfuscation'"):
-        list(clean([row("a", label="obfuscation")], find_source("awesome_prompts"), Report()))
+        list(clean([row("a", label="obfuscation")], find_source("awesome_prompts"), Counter(), None))
 
 
 @given(st.lists(st.text(max_size=4)))
 def test_every_row_is_kept_or_counted(texts):
-    report = Report()
-    kept = list(clean(map(row, texts), find_source("awesome_prompts"), report, max_characters=3))
-    assert len(kept) + report.dropped.total() == len(texts)
+    dropped = Counter()
+    kept = list(clean(map(row, texts), find_source("awesome_prompts"), dropped, max_characters=3))
+    assert len(kept) + dropped.total() == len(texts)
 
 
 def test_a_file_that_is_not_utf8_is_named_with_the_byte(load):
@@ -85,7 +87,7 @@ def test_a_damaged_csv_file_is_named(load, content, says):
     ("content", "says"),
     [
         (b'[{"instruction": "a",]', r"not JSON at line 1"),
-        (b'{"instruction": "a"}', r"expected a list of rows, found dict"),
+        (b'{"instruction": "a"}', r"expected a list, found dict"),
         (b'["a"]', r"row 1: expected an object"),
         (b'[{"instruction": 7, "input": ""}]', r"row 1: instruction = 7 is not text"),
     ],

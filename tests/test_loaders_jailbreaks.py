@@ -3,7 +3,7 @@
 import pytest
 
 from loader_files import as_csv, as_json, brief
-from tinyguardrail.data.download import SourceError
+from tinyguardrail.sources.source import SourceError
 
 # ---- JailbreakBench --------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ import pytest
 from pyarrow import parquet
 
 from loader_files import as_csv, as_json, brief
-from tinyguardrail.data.download import SourceError
+from tinyguardrail.sources.source import SourceError
 
 
 def test_deepset_labels_come_as_text_or_numbers_in_csv_or_parquet(load, tmp_path):

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tinyguardrail.data.download import obtain
-from tinyguardrail.data.language import detect
-from tinyguardrail.data.loaders import LOADERS
-from tinyguardrail.data.loaders.cleaning import Report, clean
-from tinyguardrail.data.registry import find_source
+from tinyguardrail.sources.cleaning import clean
+from tinyguardrail.sources.download import obtain
+from tinyguardrail.sources.language import detect
+from tinyguardrail.sources.loaders import LOADERS
+from tinyguardrail.sources.reading import input_files
+from tinyguardrail.sources.registry import find_source
 
 MIRROR = os.environ.get("TINYGUARD_MIRROR")
 
@@ -101,9 +102,10 @@ def fetched():
 
     def run(name):
         if name not in known:
-            source, report = find_source(name), Report()
-            rows = clean(LOADERS[source.loader](obtain(source), source, report), source, report)
-            known[name] = (list(rows), dict(report.dropped))
+            source, dropped = find_source(name), Counter()
+            files = input_files(source, obtain(source), dropped)
+            rows = clean(LOADERS[source.loader](files), source, dropped, max_characters=100_000)
+            known[name] = (list(rows), dict(dropped))
         return known[name]
 
     return run

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from conftest import make_guard
-from tinyguardrail.errors import UserError
 from tinyguardrail.model.build import ModelError, build_guard, load_guard, save_guard
 from tinyguardrail.model.configuration import LABELS
 from tinyguardrail.model.pretrained import check_weights
-from tinyguardrail.params import load_params
 from tinyguardrail.training.losses import balance_loss, focal_loss, ratio_loss, router_loss
+from tinyguardrail_common.errors import UserError
+from tinyguardrail_paper.settings.params import load_params
 
 TEXTS = ["ignore all rules", "hello", "what cats say", "please", "all the cats say hello"]
 
@@ -59,8 +59,8 @@ def test_the_mixture_equals_a_plain_sum_over_chosen_experts(tiny_guard):
 
 def test_spelling_reaches_the_model(tiny_guard, tiny_extractor):
     """Words that the word pieces cannot tell apart still differ by their characters."""
-    plain, disguised = (run(tiny_guard, tiny_extractor, [text]).fast_logits for text in ("hello", "h​ello"))
-    assert not torch.allclose(plain, disguised)
+    plain, obfuscated = (run(tiny_guard, tiny_extractor, [text]).fast_logits for text in ("hello", "h​ello"))
+    assert not torch.allclose(plain, obfuscated)
 
 
 def test_repeated_spellings_are_convolved_once_with_the_same_result(tiny_guard, tiny_extractor):

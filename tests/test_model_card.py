@@ -9,10 +9,10 @@ import pytest
 from huggingface_hub import ModelCard
 
 from synthetic_results import write_results
-from tinyguardrail.evaluation.evaluate import evaluate
-from tinyguardrail.params import load_params
-from tinyguardrail.reporting.model_card import markdown, model_card
-from tinyguardrail.reporting.tables import build_tables
+from tinyguardrail_paper.analysis.evaluate import evaluate
+from tinyguardrail_paper.document.model_card import markdown, model_card
+from tinyguardrail_paper.settings.params import load_params
+from tinyguardrail_paper.tables.registry import build_tables
 
 ROOT = Path(__file__).parents[1]
 OURS = {
@@ -38,7 +38,7 @@ def make_card(folder, **inputs):
         patch.chdir(folder)
         params = load_params()
         results = evaluate(params)
-        text = model_card(results, build_tables(results, data_card), data_card, params)
+        text = str(model_card(results, build_tables(results, data_card), data_card, params))
     return text, results.metrics_json(), data_card
 
 
@@ -76,9 +76,9 @@ def test_every_measured_value_is_that_of_the_metrics(card, made):
         (each.dataset_type, OURS[each.metric_type]): each.metric_value for each in card.data.eval_results
     }
     assert found == {(test, metric): guard[test][metric]["mean"] for test, metric in found}
-    assert {("authored", metric) for metric in OURS.values()} < set(found)
+    assert {("plain", metric) for metric in OURS.values()} < set(found)
     assert {
-        ("trigger_words", "false_positive_rate"),
+        ("hard_negatives", "false_positive_rate"),
         ("flipattack", "recall"),
         ("control_flipattack", "false_positive_rate"),
         ("notinject", "false_positive_rate"),
@@ -88,7 +88,7 @@ def test_every_measured_value_is_that_of_the_metrics(card, made):
 
 def test_the_evaluation_has_every_value_with_its_interval(card, made):
     rows = cells(section(card.text, "Evaluation"))
-    recall = made[1]["guard"]["authored"]["recall"]
+    recall = made[1]["guard"]["plain"]["recall"]
     low, high = recall["ci95"]
     expected = f"{100 * recall['mean']:.1f}% [{100 * low:.1f}%, {100 * high:.1f}%]"
     assert ["untransformed test rows", "recall", expected, f"{recall['n']:,}"] in rows
@@ -114,7 +114,8 @@ def test_the_training_data_are_counted(card, made):
 def test_the_targets_that_were_missed_are_limitations_and_no_others(card, made):
     limits, guard = section(card.text, "Limitations"), made[1]["guard"]
     missed = {
-        "False positives on hard negatives": not guard["trigger_words"]["false_positive_rate"]["mean"] < 0.10,
+        "False positives on hard negatives": not guard["hard_negatives"]["false_positive_rate"]["mean"]
+        < 0.10,
         "FlipAttack detection": not guard["flipattack"]["recall"]["mean"] > 0.80,
         "95th percentile latency": not guard["latency"]["p95_ms"]["mean"] < 20,
     }

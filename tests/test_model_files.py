@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from tinyguardrail.errors import UserError
 from tinyguardrail.model.build import ModelError, load_guard, save_guard
 from tinyguardrail.model.model_files import read_model_files
 from tinyguardrail.model.pretrained import pretrained_folder
 from tinyguardrail.model.tokenization import GuardTokenizer
+from tinyguardrail_common.errors import UserError
 
 TWO_LABELS = {"0": "safe", "1": "threat"}
 SWAPPED = {"0": "benign", "1": "jailbreak", "2": "direct_injection", "3": "obfuscation"}

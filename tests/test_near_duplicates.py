@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaks import near_pairs, shingle_hashes
-from tinyguardrail.data.near_duplicates import NearDuplicates, jaccard, shingles, signatures
+from tinyguardrail.synthesis.near_duplicates import NearDuplicates, jaccard, shingles, signatures
 
 
 def invented(number: int, words: int = 30) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, ttest_1samp
 
-from tinyguardrail.evaluation.non_inferiority import (
+from tinyguardrail_common.statistics.non_inferiority import (
     change_with_interval,
     p_over_seeds,
     p_over_texts,
@@ -64,7 +64,7 @@ def test_the_p_value_over_seeds_is_students():
 
 def test_an_inferior_arm_is_rarely_called_non_inferior():
     """At a true change equal to the margin, p falls below 0.05 about one time in twenty."""
-    from tinyguardrail.evaluation.significance import draw_weights
+    from tinyguardrail_common.statistics.significance import draw_weights
 
     weights, hits = draw_weights(80, 400, 3), 0
     for seed in range(200):

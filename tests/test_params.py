@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from tinyguardrail.params import Params, ParamsError, load_params, parse_params
+from tinyguardrail_paper.settings.params import Params, ParamsError, load_params, parse_params
 
 ROOT = Path(__file__).parent.parent
 CONTENT = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -56,6 +56,7 @@ def test_the_committed_settings_are_accepted():
         ("var.seeds", [1, 2], "must be among seeds; 0 is not"),
         ("var.train.recipe", "magic", "'late_ratio_skip'"),
         ("var.train.entropy_weight", 0.0, "greater than 0"),
+        ("attacks.rot14", 3, "max_characters, flipattack, codechameleon, homoglyph, encoding"),
         ("threshold", 0.5, "unknown key"),
     ],
 )

@@ -2,16 +2,20 @@
 
 import json
 import re
+import shutil
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from reporting_scale import ROOT, edit_params, make_scale, outputs, run_stage
-from tinyguardrail.reporting.bars import BARS
-from tinyguardrail.reporting.bars import verdict as verdict_of_bar
-from tinyguardrail.reporting.table import Table
-from tinyguardrail.reporting.tables import booktabs
+from tinyguardrail_common.errors import UserError
+from tinyguardrail_paper.figures.figures import FIGURES
+from tinyguardrail_paper.tables.acceptance import ACCEPTANCE
+from tinyguardrail_paper.tables.registry import TABLES
+from tinyguardrail_paper.tables.table import Table, table_named
+from tinyguardrail_paper.tables.writing import booktabs
+from tinyguardrail_paper.typesetting import PaperError, render
 
 PAPER = (ROOT / "paper/main.typ").read_text(encoding="utf-8")
 
@@ -54,9 +58,26 @@ def test_every_number_of_the_paper_is_in_numbers_json(name, request):
     assert set(keys) <= set(numbers["values"])
     assert set(re.findall(r'(?:verdict|target|met|settled)\("([^"]+)"\)', paper)) <= set(numbers["targets"])
     assert set(re.findall(r'#results\("([^"]+)"', paper)) == set(numbers["tables"])
-    figures = set(re.findall(r'#drawing\("([^"]+)"', paper))
-    guard = {"detection", "reliability", "roc", "router_scores", "routing", "training"}
-    assert figures == guard | {"var", "var_front"}
+    assert set(re.findall(r'#drawing\("([^"]+)"', paper)) == {each.name for each in FIGURES}
+
+
+def test_a_table_is_declared_once():
+    names = [each.name for each in TABLES]
+    assert len(set(names)) == len(names)
+    assert {"targets", "acceptance", "var_criteria"} <= set(names)
+
+
+def test_an_unknown_table_is_one_line_that_names_the_known_ones():
+    with pytest.raises(UserError, match=r"^unknown table 'bars'; known: data, size$"):
+        table_named([Table("data", "", (), []), Table("size", "", (), [])], "bars")
+
+
+def test_a_paper_that_asks_for_an_unknown_table_says_which_are_known(scale, tmp_path):
+    folder = shutil.copytree(scale[0], tmp_path / "copy")
+    paper = folder / "paper/main.typ"
+    paper.write_text(PAPER.replace('#results("targets"', '#results("tragets"'), encoding="utf-8")
+    with pytest.raises(PaperError, match=r"no table tragets; known: targets, data, [^\n]*$"):
+        render(paper, root=folder)
 
 
 def test_texts_say_what_the_raw_numbers_are(numbers):
@@ -129,11 +150,11 @@ def test_every_published_figure_says_whether_it_can_be_compared(full_scale):
     assert all(text.startswith("not comparable (") for text in published.values())
 
 
-def test_disguised_public_requests_stand_before_their_control(full_scale):
+def test_obfuscated_public_requests_stand_before_their_control(full_scale):
     rows = public_rows(full_scale)[0]["tables"]["public"]["rows"]
-    disguised = [index for index, row in enumerate(rows) if row[0].startswith("AdvBench, ")]
-    assert len(disguised) == 6  # families, not their variants
-    assert all(rows[index + 1][0].endswith("its control, benign") for index in disguised)
+    obfuscated = [index for index, row in enumerate(rows) if row[0].startswith("AdvBench, ")]
+    assert len(obfuscated) == 6  # families, not their variants
+    assert all(rows[index + 1][0].endswith("its control, benign") for index in obfuscated)
 
 
 def test_a_full_scale_that_lacks_a_benchmark_says_so(tmp_path):
@@ -147,24 +168,25 @@ def test_a_full_scale_that_lacks_a_benchmark_says_so(tmp_path):
     pq.write_table(attacks.filter(pc.is_in(attacks["row"], kept["row"].combine_chunks())), file)
     run_stage(folder)
     numbers = json.loads((folder / "paper/numbers.json").read_text())
-    assert numbers["values"]["guard.bipia.recall"]["text"] == "not measured"
+    assert not [key for key in numbers["values"] if key.startswith("guard.bipia")]
+    assert (folder / "paper/paper.pdf").is_file()  # the paper itself says "not measured"
     assert not [row for row in numbers["tables"]["public"]["rows"] if row[0].startswith("BIPIA")]
 
 
-# ---- bars ------------------------------------------------------------------------------------
+# ---- acceptance criteria ---------------------------------------------------------------------
 
 
-def test_every_bar_is_measured_where_every_benchmark_is(full_scale):
+def test_every_criterion_is_measured_where_every_benchmark_is(full_scale):
     """No name of a test or metric is misspelt."""
-    for each in BARS:
-        assert verdict_of_bar(each, full_scale[1]) in ("met", "not met"), each.title
-    assert len({each.title for each in BARS}) == len(BARS)
+    for each in ACCEPTANCE:
+        assert each.verdict(full_scale[1]) in ("met", "not met"), each.title
+    assert len({each.title for each in ACCEPTANCE}) == len(ACCEPTANCE)
 
 
 def test_the_table_agrees_with_the_metrics_file(full_scale):
     guard = json.loads(full_scale[2]["results/metrics.json"])["guard"]
     numbers = json.loads(full_scale[2]["paper/numbers.json"])
-    rows = {row[0]: row for row in numbers["tables"]["bars"]["rows"]}
+    rows = {row[0]: row for row in numbers["tables"]["acceptance"]["rows"]}
     rate = guard["notinject_291"]["false_positive_rate"]
     row = rows["NotInject, unseen by PIGuard: false positives"]
     low, high = (f"{100 * bound:.1f}%" for bound in rate["ci95"])
@@ -174,9 +196,9 @@ def test_the_table_agrees_with_the_metrics_file(full_scale):
         guard[f"jbb_{name}"]["recall"]["mean"] for name in ("pair", "gcg", "jbc", "dsn", "random_search")
     ]
     assert guard["jbb_methods"]["macro_recall"]["mean"] == pytest.approx(sum(methods) / 5, abs=2e-6)
-    assert numbers["bars"] == {each.title: rows[each.title][6] for each in BARS}
+    assert numbers["acceptance"] == {each.title: rows[each.title][6] for each in ACCEPTANCE}
 
 
-def test_the_root_scale_shows_no_bars(scale):
-    assert "results/tables/bars.csv" not in scale[2]
-    assert json.loads(scale[2]["paper/numbers.json"])["bars"] == {}
+def test_the_root_scale_shows_no_acceptance_criteria(scale):
+    assert "results/tables/acceptance.csv" not in scale[2]
+    assert json.loads(scale[2]["paper/numbers.json"])["acceptance"] == {}

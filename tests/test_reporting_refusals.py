@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from reporting_scale import ROOT, edit_params, run_stage
-from tinyguardrail.evaluation.inputs import InputError
-from tinyguardrail.reporting.report import CollapseError
+from tinyguardrail_paper.document.report import CollapseError
+from tinyguardrail_paper.scores.inputs import InputError
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from reporting_scale import ROOT, outputs, run_stage
-from tinyguardrail.reporting.run import run_record
+from tinyguardrail_paper.document.run import run_record
 
 
 def test_stage_writes_every_output_that_dvc_expects(scale):
@@ -34,7 +34,7 @@ def test_metrics_have_the_documented_fields(metrics):
 
 @pytest.mark.parametrize("name", ["recall", "false_positive_rate", "auc", "accuracy", "ece", "macro_f1"])
 def test_rates_are_fractions(metrics, name):
-    bounds = [metrics["guard"]["authored"][name][field] for field in ("mean", "ci95")]
+    bounds = [metrics["guard"]["plain"][name][field] for field in ("mean", "ci95")]
     assert all(0 <= value <= 1 for value in (bounds[0], *bounds[1]))
 
 
@@ -49,7 +49,7 @@ def test_every_attack_in_the_results_has_its_control(metrics):
 def test_small_sets_make_no_claim_about_rare_false_positives(metrics):
     """Recall at a false-positive rate of 1% needs a hundred benign rows to mean anything."""
     assert "tpr_at_1pct_fpr" not in metrics["guard"]["flipattack_fwo"]
-    assert "tpr_at_0.1pct_fpr" not in metrics["guard"]["authored"]
+    assert "tpr_at_0.1pct_fpr" not in metrics["guard"]["plain"]
 
 
 def test_headline_is_flat_and_free_of_timings(scale):

@@ -8,16 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synthetic_scores import LABELS, write_scores
-from tinyguardrail.evaluation import metrics, resampled, route_choices
-from tinyguardrail.evaluation.comparisons import adjusted
-from tinyguardrail.evaluation.curves import router_scores
-from tinyguardrail.evaluation.inputs import InputError
-from tinyguardrail.evaluation.router_comparison import compare_choices
-from tinyguardrail.evaluation.router_distribution import distribution
-from tinyguardrail.evaluation.routing import decide, decide_routes
-from tinyguardrail.evaluation.scores import load_scores
-from tinyguardrail.evaluation.significance import ParentBootstrap, draw_weights, placements
-from tinyguardrail.params import Statistics
+from tinyguardrail_common.statistics.significance import ParentBootstrap, draw_weights, placements
+from tinyguardrail_paper.analysis.comparisons import adjusted
+from tinyguardrail_paper.analysis.curves import router_scores
+from tinyguardrail_paper.analysis.metrics.ranking import auc, auc_from_placements, weighted_auc
+from tinyguardrail_paper.analysis.router import distribution
+from tinyguardrail_paper.analysis.router_comparison import (
+    compare_choices,
+    early_exit,
+    early_exit_equal_share,
+    oracle,
+    random_choices,
+)
+from tinyguardrail_paper.analysis.routing import decide, decide_routes
+from tinyguardrail_paper.analysis.scores import load_scores
+from tinyguardrail_paper.scores.inputs import InputError
+from tinyguardrail_paper.settings.params import Statistics
 
 TARGET = 0.05
 STATISTICS = Statistics(alpha=0.05, bootstrap_samples=200, seed=7)
@@ -56,16 +62,16 @@ def compared(scores):
 
 
 def test_other_choices_send_as_many_rows_of_each_split_deep(scores, routed):
-    choices = list(route_choices.random_choices(scores, routed.deep, 3, seed=0))
+    choices = list(random_choices(scores, routed.deep, 3, seed=0))
     assert not np.array_equal(choices[0], choices[1])
-    for chosen in (*choices, route_choices.early_exit_equal_share(scores, routed.deep)):
+    for chosen in (*choices, early_exit_equal_share(scores, routed.deep)):
         for split in SPLITS:
             own = scores.split(split)
             assert chosen[:, own].sum(axis=1).tolist() == routed.deep[:, own].sum(axis=1).tolist()
 
 
 def test_early_exit_has_the_routers_share_on_validation_rows_and_one_limit_for_all(scores, routed):
-    chosen, confidence = route_choices.early_exit(scores, routed.deep), scores.fast.max(axis=-1)
+    chosen, confidence = early_exit(scores, routed.deep), scores.fast.max(axis=-1)
     own = scores.split("validation")
     assert chosen[:, own].sum(axis=1).tolist() == routed.deep[:, own].sum(axis=1).tolist()
     for deep, stated in zip(chosen, confidence, strict=True):
@@ -76,23 +82,23 @@ def test_early_exit_does_not_look_at_test_rows_for_its_limit(scores, routed):
     fast = scores.fast.copy()
     fast[:, scores.split("test")] = [1, 0, 0, 0]
     own = scores.split("validation")
-    before = route_choices.early_exit(scores, routed.deep)
-    after = route_choices.early_exit(replace(scores, fast=fast), routed.deep)
+    before = early_exit(scores, routed.deep)
+    after = early_exit(replace(scores, fast=fast), routed.deep)
     assert np.array_equal(before[:, own], after[:, own])
     assert not after[:, ~own].any()
 
 
 def test_a_router_that_sends_nothing_deep_has_rivals_that_do_neither(scores):
     nothing = np.zeros_like(scores.router, dtype=bool)
-    assert not route_choices.early_exit(scores, nothing).any()
-    assert not route_choices.oracle(scores, nothing).any()
+    assert not early_exit(scores, nothing).any()
+    assert not oracle(scores, nothing).any()
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.95])
 def test_the_oracle_gains_one_right_answer_for_every_row_it_may_send(scores, threshold):
     deep, test = scores.router >= threshold, scores.split("test")
     gained = right(scores, "deep") & ~right(scores, "fast")
-    found = decide_routes(scores, route_choices.oracle(scores, deep), TARGET).predicted == scores.label
+    found = decide_routes(scores, oracle(scores, deep), TARGET).predicted == scores.label
     for seed in range(2):
         budget = min(deep[seed, test].sum(), gained[seed, test].sum())
         expected = right(scores, "fast")[seed, test].sum() + budget
@@ -112,7 +118,7 @@ def test_chance_is_right_as_often_as_its_share_of_each_branch(scores, routed, co
 
 
 def test_every_choice_is_calibrated_on_its_own_validation_rows(scores, routed, compared):
-    chosen = route_choices.early_exit(scores, routed.deep)
+    chosen = early_exit(scores, routed.deep)
     raw = np.where(chosen[..., None], scores.deep, scores.fast)
     validation = scores.split("validation") & ~scores.threat
     test = scores.split("test") & ~scores.threat
@@ -193,10 +199,10 @@ def test_an_area_from_placements_varies_as_the_area_does():
     threat = generator.random(300) < 0.5
     score = generator.normal(size=300) + 1.2 * threat
     weights = draw_weights(300, 2000, seed=1)
-    linear = resampled.auc_from_placements(threat, placements(threat, score), weights)
-    assert np.std(linear) == pytest.approx(np.std(resampled.auc(threat, score, weights)), rel=0.05)
-    unit = resampled.auc_from_placements(threat, placements(threat, score), np.ones((1, 300)))
-    assert unit[0] == pytest.approx(metrics.auc(threat, score))
+    linear = auc_from_placements(threat, placements(threat, score), weights)
+    assert np.std(linear) == pytest.approx(np.std(weighted_auc(threat, score, weights)), rel=0.05)
+    unit = auc_from_placements(threat, placements(threat, score), np.ones((1, 300)))
+    assert unit[0] == pytest.approx(auc(threat, score))
 
 
 # ---- what goes where ---------------------------------------------------------------------

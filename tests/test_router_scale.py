@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
-from tinyguardrail.inference.export import set_router_scales
-from tinyguardrail.inference.runtime import Guard
+from tinyguardrail.export.export import set_router_scales
+from tinyguardrail.runtime.guard import Guard
 
 TEXTS = [
     f"{start} {end}" for start in ("say", "what", "hello", "cat") for end in ("", "what", "say hello", "z")

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
-import tinyguardrail.data.registry as registry
-from tinyguardrail.data.docstrings import mine_code
-from tinyguardrail.data.download import SourceError, sha256_of
+import tinyguardrail.sources.registry as registry
 from tinyguardrail.data.records import read_records
-from tinyguardrail.data.registry import fetch_source, find_source, not_requested, read_sources, sources
+from tinyguardrail.sources.docstrings import mine_code
+from tinyguardrail.sources.download import sha256_of
+from tinyguardrail.sources.registry import fetch_source, find_source, not_requested, read_sources, sources
+from tinyguardrail.sources.source import SourceError
 
 MIRROR = os.environ.get("TINYGUARD_MIRROR")
 ROW = """
@@ -150,7 +151,7 @@ def test_the_data_card_is_told_what_is_missing_and_why():
 
 def test_docstrings_and_code_are_mined_and_copies_counted(tmp_path):
     for name in ("docstrings", "code"):
-        fetched = fetch_source(find_source(name), tmp_path / f"{name}.parquet", Settings)
+        fetched = fetch_source(find_source(name), tmp_path / f"{name}.parquet", Settings, tmp_path)
         table = parquet.read_table(tmp_path / f"{name}.parquet")
         assert table.schema.names == ["package", "module", "name", "text"]
         assert table.num_rows == fetched.rows == len(set(table["text"].to_pylist()))
@@ -158,11 +159,10 @@ def test_docstrings_and_code_are_mined_and_copies_counted(tmp_path):
     assert fetched.rows + fetched.dropped.get("copy", 0) == len(mine_code("typer"))
 
 
-def test_the_authored_corpus_is_read_from_its_folder(tmp_path, monkeypatch):
+def test_the_authored_corpus_is_read_from_its_folder(tmp_path):
     text = "- {kind: chat, label: benign, language: en, texts: [Hello there, How are you]}\n"
     (tmp_path / "a.yaml").write_text(text)
-    monkeypatch.setattr(registry, "CORPUS", tmp_path)
-    fetched = fetch_source(find_source("authored"), tmp_path / "authored.parquet", Settings)
+    fetched = fetch_source(find_source("authored"), tmp_path / "authored.parquet", Settings, tmp_path)
     assert [record.text for record in read_records(tmp_path / "authored.parquet")] == [
         "Hello there",
         "How are you",
@@ -185,7 +185,7 @@ def mirrored(tmp_path, monkeypatch):
 
 
 def test_a_source_is_fetched_by_hash_whatever_the_file_is_called(mirrored, tmp_path):
-    fetched = fetch_source(mirrored, tmp_path / "out.parquet", Settings)
+    fetched = fetch_source(mirrored, tmp_path / "out.parquet", Settings, tmp_path)
     records = read_records(tmp_path / "out.parquet")
     assert [record.text for record in records] == ["Act as a poet, please", "Act as a chef"]
     assert {record.source for record in records} == {"some_set"}
@@ -195,7 +195,7 @@ def test_a_source_is_fetched_by_hash_whatever_the_file_is_called(mirrored, tmp_p
 
 def test_a_source_of_which_no_row_is_left_is_an_error(mirrored, tmp_path):
     with pytest.raises(SourceError, match=r"some_set: no row is left; dropped were \{'too_long': 3\}"):
-        fetch_source(mirrored, tmp_path / "out.parquet", type("S", (), {"max_characters": 5}))
+        fetch_source(mirrored, tmp_path / "out.parquet", type("S", (), {"max_characters": 5}), tmp_path)
     assert not (tmp_path / "out.parquet").exists()
 
 
@@ -229,7 +229,7 @@ def test_the_fetch_stage_reports_what_it_wrote_and_not_where_it_came_from(
 
 @pytest.mark.skipif(not MIRROR, reason="needs TINYGUARD_MIRROR")
 def test_wikitext_becomes_articles_in_their_published_splits(tmp_path):
-    fetched = fetch_source(find_source("wikitext_2"), tmp_path / "w.parquet", Settings)
+    fetched = fetch_source(find_source("wikitext_2"), tmp_path / "w.parquet", Settings, tmp_path)
     table = parquet.read_table(tmp_path / "w.parquet")
     assert table.schema.names == ["split", "text"]
     assert fetched.rows == 720

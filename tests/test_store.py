@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyguardrail.data.records import BATCH_ROWS, Record
-from tinyguardrail.data.store import RecordStore
+from tinyguardrail.synthesis.store import RecordStore
 
 
 def rows(number: int) -> list[Record]:

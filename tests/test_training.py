@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import make_guard
-from tinyguardrail.params import Train, load_params
 from tinyguardrail.training import sampling
 from tinyguardrail.training.batches import epoch_batches
 from tinyguardrail.training.checkpoint import Checkpoint, fingerprint
 from tinyguardrail.training.distributed import Workers
 from tinyguardrail.training.examples import LabelledTexts
-from tinyguardrail.training.fine_tuning import resume_state
+from tinyguardrail.training.params import Train
 from tinyguardrail.training.trainer import Trainer, TrainingError
+from tinyguardrail_paper.experiments.fine_tuning import resume_state
+from tinyguardrail_paper.settings.params import load_params
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = Train(

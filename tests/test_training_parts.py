@@ -16,8 +16,7 @@ from torch.func import functional_call
 
 from conftest import make_guard
 from tinyguardrail.data.records import Record
-from tinyguardrail.errors import UserError
-from tinyguardrail.inference.quantize import (
+from tinyguardrail.quantization.quantize import (
     SCALE_SUFFIX,
     dequantize_matrix,
     quantize_matrix,
@@ -29,6 +28,7 @@ from tinyguardrail.training.log import Log, TrackerError
 from tinyguardrail.training.losses import energy_loss, threat_logits
 from tinyguardrail.training.quantization_aware import fake_quantize, forward_quantized
 from tinyguardrail.training.sampling import check_weights, draw_rows, stratum
+from tinyguardrail_common.errors import UserError
 
 TESTS = Path(__file__).parent
 

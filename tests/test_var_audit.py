@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from var_model import LAYERS, LENGTH, chained, tiny_model, tiny_table, token_ids
-from var_moe.audit import clopper_pearson, sample_calls
-from var_moe.table import LEARNED
-from var_moe.verification import verify
-from var_moe.wrapper import VARMixtralWrapper
+from var_moe.routing.audit import clopper_pearson, sample_calls
+from var_moe.routing.table import LEARNED
+from var_moe.routing.verification import verify
+from var_moe.routing.wrapper import VARMixtralWrapper
 
 
 @given(st.integers(1, 3000), st.floats(0, 1), st.sampled_from([0.9, 0.95, 0.99]))

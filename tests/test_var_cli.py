@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from tinyguardrail.cli import app
 from var_model import VOCAB, tiny_model, tiny_table, token_ids
-from var_moe.table import RoutingTable
-from var_moe.wrapper import VARMixtralWrapper
+from var_moe.routing.table import RoutingTable
+from var_moe.routing.wrapper import VARMixtralWrapper
 
 
 def run(*arguments):

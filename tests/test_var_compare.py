@@ -1,4 +1,4 @@
-"""Criteria and grades of VAR: each bar on its side, and the command that prints them."""
+"""Criteria and grades of VAR: each limit on its side, and the command that prints them."""
 
 import copy
 import json
@@ -8,8 +8,8 @@ from scipy.stats import t as student
 from typer.testing import CliRunner
 
 from tinyguardrail.cli import app
-from tinyguardrail.errors import UserError
-from var_moe.compare import CRITERIA, grade, judge, perplexity_upper_bound, read_results
+from tinyguardrail_common.errors import UserError
+from var_moe.evaluation.compare import CRITERIA, grade, judge, perplexity_upper_bound, read_results
 
 PASSING = {"interval_width": 0.017, "coverage": 0.955}
 
@@ -39,7 +39,7 @@ def timing(prefill=1.35, own=1.25, decode=1.3, aggressive=1.55, **more):
 
 
 def verdicts(reports, timings, preset=None):
-    return {each.criterion.name: each.verdict for each in judge(reports, timings, preset)}
+    return {each.name: each.verdict for each in judge(reports, timings, preset)}
 
 
 WHOLE = [report(seed, change, audit=PASSING) for seed, change in enumerate((0.001, 0.0011, 0.0012))]
@@ -48,8 +48,8 @@ TIMED = [timing(tracking_overhead=0.01, phase_one={"ratio": 1.05})] * 3
 
 def test_everything_that_holds_is_excellent():
     found = judge(WHOLE, TIMED)
-    assert {each.criterion.name for each in found} == {each.name for each in CRITERIA}
-    assert {each.verdict for each in found} == {"pass"}
+    assert {each.name for each in found} == {each.name for each in CRITERIA}
+    assert {each.verdict for each in found} == {"met"}
     assert grade(found) == "excellent"
 
 
@@ -69,16 +69,16 @@ def test_everything_that_holds_is_excellent():
 )
 def test_each_criterion_fails_on_its_own(name, reports, timings):
     found = verdicts(reports, timings)
-    assert [each for each, verdict in found.items() if verdict == "fail"] == [name]
+    assert [each for each, verdict in found.items() if verdict == "not met"] == [name]
     assert grade(judge(reports, timings)) in ("good", "acceptable")
 
 
-def test_other_presets_have_other_bars():
-    assert verdicts([report(high=0.009)], TIMED[:1], "aggressive")["perplexity"] == "pass"
-    assert verdicts([report(high=0.009)], TIMED[:1], "balanced")["perplexity"] == "fail"
-    assert verdicts(WHOLE, TIMED, "aggressive")["prefill_vs_best_stock"] == "pass"
+def test_other_presets_have_other_limits():
+    assert verdicts([report(high=0.009)], TIMED[:1], "aggressive")["perplexity"] == "met"
+    assert verdicts([report(high=0.009)], TIMED[:1], "balanced")["perplexity"] == "not met"
+    assert verdicts(WHOLE, TIMED, "aggressive")["prefill_vs_best_stock"] == "met"
     slow = [timing(aggressive=1.49)]
-    assert verdicts(WHOLE[:1], slow, "aggressive")["prefill_vs_best_stock"] == "fail"
+    assert verdicts(WHOLE[:1], slow, "aggressive")["prefill_vs_best_stock"] == "not met"
     assert verdicts(WHOLE, TIMED, "conservative")["prefill_vs_best_stock"] == "not measured"
     with pytest.raises(UserError, match="preset 'bold' was not measured; known: conservative"):
         judge(WHOLE, TIMED, "bold")
@@ -125,9 +125,10 @@ def test_the_command_prints_each_verdict_and_the_grade(tmp_path):
     assert done.exit_code == 0
     lines = done.stdout.splitlines()
     assert lines[0] == "VAR, preset balanced, corpus docstrings, seeds 0, 1, 2"
-    assert len([line for line in lines if line.endswith(("pass", "fail", "not measured"))]) == len(CRITERIA)
+    verdicts = {"met", "not met", "not measured"}
+    assert len([line for line in lines if line.split("  ")[-1].strip() in verdicts]) == len(CRITERIA)
     row = next(line for line in lines if line.startswith("Prefill against our kernel"))
-    assert row.split()[-4:] == ["≥", "1.20x", "1.10x", "fail"]
+    assert row.split()[-5:] == ["≥", "1.20x", "1.10x", "not", "met"]
     assert lines[-1] == "Grade: good"
     assert "preset aggressive" in run(*files, "--preset", "aggressive").stdout
 

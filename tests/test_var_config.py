@@ -8,13 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from var_model import EXPERTS, LAYERS, tiny_model, token_ids
-from var_moe.config import VARConfig, get_balanced_config, get_config
-from var_moe.statistics import collect_statistics
-from var_moe.statistics_file import save_statistics
-from var_moe.table import LEARNED, build_table
-from var_moe.thresholds import quantile, weighted_quantile
+from var_moe.routing.config import VARConfig, get_balanced_config, get_config
+from var_moe.routing.statistics import collect_statistics
+from var_moe.routing.statistics_file import save_statistics
+from var_moe.routing.table import LEARNED, build_table
+from var_moe.routing.thresholds import weighted_quantile
 
-values = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 shares = st.floats(0, 1)
 
 
@@ -78,26 +77,24 @@ def test_how_a_wrapper_runs_is_no_part_of_the_decisions():
     assert json.loads(VARConfig(confidence_threshold=0.5).decisions_json())["confidence_threshold"] == 0.5
 
 
-@given(values, shares)
-def test_quantile_is_torchs_to_the_bit(values, share):
-    values = torch.tensor(values, dtype=torch.float64)
-    assert quantile(values, share) == torch.quantile(values, share)
-
-
 def test_quantile_has_no_limit_of_sixteen_million_values():
     values = torch.arange(16_000_001 + 2**20, dtype=torch.float32)
     with pytest.raises(RuntimeError, match="too large"):
         torch.quantile(values, 0.5)
-    assert quantile(values, 0.5) == values[len(values) // 2]
+    assert (
+        weighted_quantile(values, torch.ones_like(values, dtype=torch.int64), 0.5) == values[len(values) // 2]
+    )
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 5)), min_size=1, max_size=20), shares)
-def test_weighted_quantile_is_that_of_the_values_written_out(pairs, share):
+def test_weighted_quantile_is_torchs_of_the_values_written_out_to_the_bit(pairs, share):
     values = torch.tensor([value for value, _ in pairs], dtype=torch.float64)
     weights = torch.tensor([weight for _, weight in pairs])
     if weights.sum() == 0:
         return
-    assert weighted_quantile(values, weights, share) == quantile(values.repeat_interleave(weights), share)
+    assert weighted_quantile(values, weights, share) == torch.quantile(
+        values.repeat_interleave(weights), share
+    )
 
 
 @settings(max_examples=15, deadline=None)

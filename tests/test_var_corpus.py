@@ -6,8 +6,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from var_moe.corpus import CorpusError, pack, read_documents, split_documents, stream, train_tokenizer
-from var_moe.evaluation_text import divide, evaluation_text
+from var_moe.evaluation.text import divide, evaluation_text
+from var_moe.reference.corpus import (
+    CorpusError,
+    pack,
+    read_documents,
+    split_documents,
+    stream,
+    train_tokenizer,
+)
 
 SIZES = {"train": 60, "validation": 30, "test": 20}
 

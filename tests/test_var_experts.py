@@ -5,7 +5,7 @@ import torch
 from transformers import MixtralConfig
 from transformers.models.mixtral.modeling_mixtral import MixtralExperts
 
-from var_moe.experts import grouped_experts
+from var_moe.mixture.experts import grouped_experts
 
 EXPERTS = 4
 ROUTINGS = {

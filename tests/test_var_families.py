@@ -17,13 +17,13 @@ from transformers import (
 )
 
 from var_model import LENGTH, VOCAB, tiny_model, token_ids
-from var_moe.blocks import moe_blocks, routing_of
-from var_moe.config import VARConfig
-from var_moe.loading import load_causal_lm
-from var_moe.statistics import collect_statistics
-from var_moe.table import LEARNED, build_table
-from var_moe.verification import verify
-from var_moe.wrapper import VARMixtralWrapper
+from var_moe.mixture.blocks import moe_blocks, routing_of
+from var_moe.mixture.loading import load_causal_lm
+from var_moe.routing.config import VARConfig
+from var_moe.routing.statistics import collect_statistics
+from var_moe.routing.table import LEARNED, build_table
+from var_moe.routing.verification import verify
+from var_moe.routing.wrapper import VARMixtralWrapper
 
 COMMON = {
     "vocab_size": VOCAB,
@@ -51,11 +51,11 @@ def make(family):
             shared_expert_intermediate_size=12, mlp_only_layers=[1], norm_topk_prob=False, **QWEN, **COMMON
         )
         return Qwen2MoeForCausalLM(config).eval()
-    config = Qwen3MoeConfig(norm_topk_prob=family == "qwen3_moe_normalised", head_dim=8, **QWEN, **COMMON)
+    config = Qwen3MoeConfig(norm_topk_prob=family == "qwen3_moe_normalized", head_dim=8, **QWEN, **COMMON)
     return Qwen3MoeForCausalLM(config).eval()
 
 
-FAMILIES = ["olmoe", "qwen2_moe", "qwen3_moe", "qwen3_moe_normalised"]
+FAMILIES = ["olmoe", "qwen2_moe", "qwen3_moe", "qwen3_moe_normalized"]
 
 
 @pytest.fixture(params=FAMILIES)
@@ -104,7 +104,7 @@ def test_weights_of_a_row_sum_to_what_the_router_gives_out(model):
     logits_of(model, token_ids(40, seed=1))
     table = build_table(statistics, VARConfig(learned_share=0.0, single_share=0.5), token_ids(10, seed=2))
     sums = table.weights.sum(-1)[table.bypass]
-    if routing_of(model).normalised:
+    if routing_of(model).normalized:
         torch.testing.assert_close(sums, torch.ones_like(sums))
     else:
         ids = token_ids(40, seed=1).flatten()

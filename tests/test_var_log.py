@@ -8,12 +8,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tinyguardrail.errors import UserError
+from tinyguardrail_common.errors import UserError
 from var_model import LAYERS, LENGTH, chained, tiny_model, tiny_table, token_ids
-from var_moe.routing_log import LogError, RoutingLog, pack, unpack
-from var_moe.table import LEARNED, RoutingTable
-from var_moe.verification import verify
-from var_moe.wrapper import VARMixtralWrapper
+from var_moe.routing.routing_log import LogError, RoutingLog, pack, unpack
+from var_moe.routing.table import LEARNED, RoutingTable
+from var_moe.routing.verification import verify
+from var_moe.routing.wrapper import VARMixtralWrapper
 
 
 @pytest.fixture(scope="module")

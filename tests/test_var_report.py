@@ -3,18 +3,19 @@
 import math
 from types import SimpleNamespace
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from var_model import VOCAB, tiny_model
 from var_model import token_ids as sequences
-from var_moe.arms import STOCK_EAGER, running
-from var_moe.config import get_config
-from var_moe.corpus import Stream
-from var_moe.evaluation import PRESETS, build_wrappers, evaluate_presets
-from var_moe.perplexity import token_nll
-from var_moe.report import latency_report, quality_report, scores_table, write_scores
-from var_moe.statistics import collect_statistics
+from var_moe.evaluation.arms import STOCK_EAGER, running
+from var_moe.evaluation.perplexity import token_nll
+from var_moe.evaluation.quality import build_wrappers, evaluate_presets
+from var_moe.evaluation.report import quality_report, write_scores
+from var_moe.reference.corpus import Stream
+from var_moe.routing.config import PRESETS, get_config
+from var_moe.routing.statistics import collect_statistics
 
 SETTINGS = SimpleNamespace(window=12, stride=8, batch_size=4)
 
@@ -67,8 +68,8 @@ def test_presets_grow_bolder(report):
 
 
 def test_scores_reproduce_the_report(measured, report, tmp_path):
-    table = scores_table(*measured[2:])
-    write_scores(tmp_path / "scores.parquet", table)
+    write_scores(tmp_path / "scores.parquet", *measured[2:])
+    table = pq.read_table(tmp_path / "scores.parquet")
     tokens = sum(table["tokens"].to_pylist())
     assert tokens == report["tokens"] == len(measured[1].ids) - 1
     for name in PRESETS:
@@ -86,10 +87,3 @@ def test_a_text_shorter_than_a_window_is_read_whole(measured):
     short = Stream(torch.arange(5) % VOCAB, torch.zeros(5, dtype=torch.int64))
     baseline, _ = evaluate_presets({"balanced": wrappers["balanced"]}, short, SETTINGS)
     assert baseline.tokens.tolist() == [4]
-
-
-def test_timings_say_what_they_depend_on():
-    record = latency_report({"prefill_8x256_threads1": {}}, "prefill_8x256_threads1", "balanced")
-    assert record["headline"] in record["workloads"]
-    assert {"processor", "cores", "torch"} <= set(record["hardware"])
-    assert "MALLOC_TRIM_THRESHOLD_" in record["environment"]

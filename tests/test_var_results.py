@@ -9,13 +9,14 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from synthetic_results import write_results
-from tinyguardrail.evaluation.inputs import InputError
-from tinyguardrail.evaluation.var import evaluate_var
-from tinyguardrail.evaluation.var_studies import read_ablation, read_search
-from tinyguardrail.params import load_params
-from tinyguardrail.reporting.var_figures import front_rows
-from tinyguardrail.reporting.var_tables import var_tables
-from var_moe.recipes import RECIPES
+from tinyguardrail_paper.analysis.evaluate import Results as WholeResults
+from tinyguardrail_paper.analysis.var import evaluate_var, read_ablation, read_search
+from tinyguardrail_paper.figures.figures import front_rows
+from tinyguardrail_paper.scores.inputs import InputError
+from tinyguardrail_paper.settings.params import load_params
+from tinyguardrail_paper.tables.registry import TABLES
+from tinyguardrail_paper.tables.table import RESULTS
+from var_moe.reference.recipes import RECIPES
 
 ROOT_PARAMS = Path(__file__).parents[1] / "params.yaml"
 
@@ -50,7 +51,6 @@ def test_every_preset_has_its_change_and_both_p_values(folder):
         assert low < found.mean < high
         assert (found.extra["p_documents"] < 0.025) == (high < 0.01)
         assert "skip_perplexity_change" in tests[f"preset_{preset}"]
-    assert next(iter(tests)) == "docstrings"
     assert tests["docstrings"] is tests["preset_balanced"]
 
 
@@ -142,17 +142,18 @@ def test_tables_hold_what_was_measured(folder):
     detail |= {"search": read_search(), "ablation": read_ablation(load_params())}
 
     class Results:
-        systems, var = {"var": tests}, detail
+        systems, var, look_up = {"var": tests}, detail, WholeResults.look_up
 
-    tables = {table.name: table for table in var_tables(Results)}
+    tables = {
+        each.name: each.build({RESULTS: Results()}) for each in TABLES if each.name.split("_")[0] == "var"
+    }
     assert [row[0] for row in tables["var_presets"].rows] == ["conservative", "balanced", "aggressive"]
     assert tables["var_speed"].rows[0][0] == "prefill 8x256, 1 thread"
     assert {row[-1] for row in tables["var_criteria"].rows} <= {"met", "not met", "not measured"}
     for table in tables.values():
         assert table.rows
         assert {len(row) for row in table.rows} == {len(table.header)}
-    detail["timings"] = None
-    Results.systems = {"var": {name: found for name, found in tests.items() if "threads" not in name}}
-    untimed = {table.name: table for table in var_tables(Results)}["var_speed"]
+    detail |= {"timings": None, "workloads": {}}
+    untimed = next(each for each in TABLES if each.name == "var_speed").build({RESULTS: Results()})
     assert untimed.rows[0][0] == "not measured"
     assert len(untimed.rows[0]) == len(untimed.header)

@@ -5,14 +5,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinyguardrail.errors import UserError
+from tinyguardrail_common.errors import UserError
+from tinyguardrail_common.files import read_json, write_json
 from var_model import tiny_model
 from var_model import token_ids as sequences
-from var_moe.config import VARConfig, get_config
-from var_moe.corpus import Stream
-from var_moe.evaluation import PRESETS
-from var_moe.search import Objective, Point, pareto_front, search
-from var_moe.statistics import collect_statistics
+from var_moe.evaluation.search import Objective, Point, front_configs, pareto_front, search
+from var_moe.reference.corpus import Stream
+from var_moe.routing.config import PRESETS, VARConfig, get_config
+from var_moe.routing.statistics import collect_statistics
 
 GOALS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=25)
 
@@ -59,6 +59,12 @@ def test_the_search_nears_a_known_front():
     assert len(front) >= 5
     excess = [quality - (2 - cost) ** 2 for quality, cost in front]  # on the exact front it is 0
     assert min(excess) < 0.1
+
+
+def test_the_front_comes_back_from_its_file(tmp_path):
+    points = search(toy, trials=5, seed=5)
+    write_json(tmp_path / "search.json", {"front": [point.as_json() for point in points]})
+    assert front_configs(read_json(tmp_path / "search.json")) == [point.config for point in points]
 
 
 @pytest.fixture(scope="module")

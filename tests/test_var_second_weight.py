@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from tinyguardrail.errors import UserError
+from tinyguardrail_common.errors import UserError
 from var_model import LAYERS, tiny_model, token_ids
-from var_moe.second_weight import second_weights
+from var_moe.evaluation.quality import second_weights
 
 
 def expected(model, sequences):

@@ -10,9 +10,10 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from tinyguardrail.params import load_params
-from var_moe.arms import ARMS
-from var_moe.recipes import RECIPES
+from tinyguardrail_paper.experiments.latency import time_reference_models
+from tinyguardrail_paper.settings.params import load_params
+from var_moe.evaluation.arms import ARMS
+from var_moe.reference.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
 TOPICS = ("array", "matrix", "window", "signal", "table", "column", "index", "value")
@@ -50,6 +51,8 @@ def folder(tmp_path_factory):
         for recipe in RECIPES:
             run("var_ablate", params, 0, recipe)
         run("var_search", params)
+        one = params.model_copy(update={"var": params.var.model_copy(update={"seeds": [0]})})
+        time_reference_models(one, folder / "results/latency")
     torch.use_deterministic_algorithms(False)
     return folder
 
@@ -125,6 +128,6 @@ def test_the_references_own_recipe_is_the_reference(folder):
         assert own[name] == whole[name], name
 
 
-def test_the_stage_lists_every_recipe():
-    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    assert tuple(stages["var_ablate"]["matrix"]["recipe"]) == RECIPES
+@pytest.mark.parametrize("scale", [".", "full"])
+def test_every_recipe_is_measured_at_both_scales(scale):
+    assert tuple(load_params(ROOT / scale / "params.yaml").var.ablate.recipes) == RECIPES

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from var_model import EXPERTS, LAYERS, VOCAB, tiny_model, tiny_table, token_ids
-from var_moe.config import (
+from var_moe.routing.config import (
     VARConfig,
     get_aggressive_config,
     get_balanced_config,
     get_conservative_config,
 )
-from var_moe.statistics import collect_statistics
-from var_moe.table import CACHED, FAST, LEARNED, PADDING, RoutingTable, build_table
+from var_moe.routing.statistics import collect_statistics
+from var_moe.routing.table import CACHED, FAST, LEARNED, PADDING, RoutingTable, build_table
 
 
 @pytest.fixture(scope="module")

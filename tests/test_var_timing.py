@@ -1,18 +1,25 @@
 """Arms, workloads and speed-ups: what is timed is what is said, and every arm leaves the model as it was."""
 
-from contextlib import contextmanager
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from tinyguardrail.errors import UserError
+from tinyguardrail_common.errors import UserError
 from var_model import EXPERTS, LAYERS, tiny_model, tiny_table, token_ids
-from var_moe.arms import ARMS, OWN_ARM, SKIP_ARM, STOCK_ARMS, VAR_ARM, experts_per_call, running
-from var_moe.timing import compare_speeds, speedup, time_arms, time_phase_one, time_workload
-from var_moe.workloads import DECODE, PREFILL, Workload, build_workloads, largest_prefill
-from var_moe.wrapper import VARMixtralWrapper
+from var_moe.evaluation.arms import ARMS, OWN_ARM, SKIP_ARM, STOCK_ARMS, VAR_ARM, experts_per_call, running
+from var_moe.evaluation.timing import (
+    DECODE,
+    Workload,
+    build_workloads,
+    compare_speeds,
+    largest_prefill,
+    speedup,
+    time_in_turns,
+)
+from var_moe.routing.wrapper import VARMixtralWrapper
 
 
 @pytest.fixture
@@ -116,13 +123,11 @@ def test_workloads_have_the_sizes_asked_for():
 def test_arms_take_turns_and_the_order_rotates():
     order = []
 
-    @contextmanager
-    def arm(name):
+    def run(name):
         order.append(name)
-        yield
+        return float(len(order))
 
-    arms = {name: lambda name=name: arm(name) for name in "abc"}
-    seconds = time_arms(arms, lambda: float(len(order)), repeats=2, warmup=1, label="")
+    seconds = time_in_turns({name: partial(run, name) for name in "abc"}, repeats=2, label="")
     assert "".join(order) == "abcbcacab"
     assert seconds == {"a": [6, 8], "b": [4, 9], "c": [5, 7]}
 
@@ -152,29 +157,3 @@ def test_the_interval_of_a_speedup_covers_the_median_of_fresh_repeats():
         held += low <= 1.3 <= high
     assert held >= 52
     assert speedup([2.0], [1.0]) == {"median": 2.0, "ci95": None}
-
-
-def test_phase_one_is_timed_against_a_plain_pass_over_the_same_text(wrapper):
-    wrapper.disable_var()
-    seen = []
-    wrapper.model.model.register_forward_pre_hook(
-        lambda _, args, kwargs: seen.append(kwargs["input_ids"].numel()), with_kwargs=True
-    )
-    found = time_phase_one(wrapper.model, token_ids(10, seed=9), batch_size=4, repeats=2)
-    assert sum(seen) == 2 * 3 * 10 * 12  # both ways, the warm-up included
-    assert found["tokens"] == 120
-    ratios = [a / b for a, b in zip(found["seconds"]["collecting"], found["seconds"]["plain"], strict=True)]
-    assert found["ratio"] == pytest.approx(sum(ratios) / 2)
-
-
-def test_a_timed_workload_reports_every_arm(wrapper):
-    wrapper.disable_var()
-    other = VARMixtralWrapper(wrapper.model, tiny_table(wrapper.model, single_share=1.0))
-    other.disable_var()
-    workload = Workload(PREFILL, token_ids(2, seed=8), 0, 1)
-    found = time_workload(wrapper, workload, 3, others={"var_aggressive": other})
-    assert set(found["tokens_per_second"]) == {*ARMS, "var_aggressive"}
-    assert all(len(each) == 3 for each in found["tokens_per_second"].values())
-    assert set(found["speedups"]) == {SKIP_ARM, VAR_ARM, "var_aggressive"}
-    assert not wrapper.enabled
-    assert not other.enabled

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from var_model import EXPERTS, LAYERS, tiny_model, tiny_table, token_ids
-from var_moe.config import get_balanced_config
-from var_moe.table import LEARNED
-from var_moe.wrapper import VARMixtralWrapper
+from var_moe.routing.config import get_balanced_config
+from var_moe.routing.table import LEARNED
+from var_moe.routing.wrapper import VARMixtralWrapper
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import torch
 
 import var_moe
 from var_model import LAYERS, LENGTH, tiny_model, tiny_table, token_ids
-from var_moe.router import VARRouter
-from var_moe.table import RoutingTable
-from var_moe.verification import verify
-from var_moe.wrapper import VARMixtralWrapper
+from var_moe.routing.router import VARRouter
+from var_moe.routing.table import RoutingTable
+from var_moe.routing.verification import verify
+from var_moe.routing.wrapper import VARMixtralWrapper
 
 
 @pytest.fixture

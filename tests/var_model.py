@@ -5,9 +5,9 @@ import hashlib
 import torch
 from transformers import MixtralConfig, MixtralForCausalLM
 
-from var_moe.config import VARConfig
-from var_moe.statistics import collect_statistics
-from var_moe.table import build_table
+from var_moe.routing.config import VARConfig
+from var_moe.routing.statistics import collect_statistics
+from var_moe.routing.table import build_table
 
 VOCAB, LAYERS, EXPERTS, LENGTH = 40, 3, 4, 12
 

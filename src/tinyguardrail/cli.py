@@ -1,25 +1,26 @@
-"""The guard as a command: one JSON line per text, and a threshold for your own traffic; `var` beside it."""
+"""The guard as a command: one JSON line per text, and a threshold for your own traffic.
 
-from __future__ import annotations
+Other installed packages add commands of their own by an entry point of the group `tinyguardrail.commands`.
+"""
 
 import json
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 
-from tinyguardrail.cli_errors import one_line_errors
-from tinyguardrail.errors import UserError
-from tinyguardrail.evaluation.threshold import blocking_threshold
-from tinyguardrail.inference.runtime import Guard, Verdict
-from tinyguardrail.progress import progress
-from var_moe.cli import var  # which loads torch only when one of its commands runs
+from tinyguardrail.runtime.guard import Guard
+from tinyguardrail.runtime.threshold import blocking_threshold
+from tinyguardrail.runtime.verdict import Verdict
+from tinyguardrail_common.errors import UserError, one_line_errors
+from tinyguardrail_common.progress import progress
 
 app = typer.Typer(add_completion=False, help="TinyGuardrail: is this input safe to hand to a language model?")
-app.add_typer(var, name="var")
-
+for _command in entry_points(group="tinyguardrail.commands"):
+    app.add_typer(_command.load(), name=_command.name)
 
 Model = Annotated[Path, typer.Option(help="Folder that the export stage wrote.")]
 Precision = Annotated[str, typer.Option(help="int8 or fp32.")]
@@ -100,6 +101,7 @@ def _as_json(verdict: Verdict) -> dict[str, object]:
         "threat_probability": round(verdict.threat_probability, 4),
         "blocked": verdict.blocked,
         "branch": "deep" if verdict.deep else "fast",
-        "disguise": verdict.disguise,
+        "obfuscation": verdict.obfuscation,
+        "truncated": verdict.truncated,
         "response": f"0x{verdict.response.encode():04x}",
     }

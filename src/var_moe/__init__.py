@@ -5,26 +5,24 @@ decides follows from the table's hash and the token ids alone. The speed comes f
 that use one expert instead of two.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 
 _HOMES = {
-    "RoutingStatistics": "statistics",
-    "RoutingTable": "table",
-    "VARConfig": "config",
-    "VARMixtralWrapper": "wrapper",
-    "build_table": "table",
-    "collect_statistics": "statistics",
-    "get_aggressive_config": "config",
-    "get_balanced_config": "config",
-    "get_conservative_config": "config",
-    "load_causal_lm": "loading",
-    "load_tokenizer": "loading",
-    "load_statistics": "statistics_file",
-    "save_statistics": "statistics_file",
-    "verify": "verification",
+    "RoutingStatistics": "routing.statistics",
+    "RoutingTable": "routing.table",
+    "VARConfig": "routing.config",
+    "VARMixtralWrapper": "routing.wrapper",
+    "build_table": "routing.table",
+    "collect_statistics": "routing.statistics",
+    "get_aggressive_config": "routing.config",
+    "get_balanced_config": "routing.config",
+    "get_conservative_config": "routing.config",
+    "load_causal_lm": "mixture.loading",
+    "load_tokenizer": "mixture.loading",
+    "load_statistics": "routing.statistics_file",
+    "save_statistics": "routing.statistics_file",
+    "verify": "routing.verification",
 }
 __all__ = list(_HOMES)
 

@@ -1,22 +1,33 @@
-"""VAR as commands: collect statistics, build a table, verify a log.
+"""VAR as commands: collect statistics, build a table, verify a log, compare results.
 
 Everything heavy is imported when a command runs: the guard's commands share the program.
 """
-
-from __future__ import annotations
 
 import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from tinyguardrail.cli_errors import one_line_errors
-from tinyguardrail.errors import UserError
-from var_moe.cli_compare import compare_command
+from tinyguardrail_common.errors import UserError, one_line_errors
 
-var = typer.Typer(help="Verifiable adaptive routing for mixtures of experts.", no_args_is_help=True)
-var.command("compare")(compare_command)
+
+class OneLineErrors(TyperGroup):
+    """As `one_line_errors`; what VAR needs beyond the guard and is not installed is such an error too."""
+
+    def invoke(self, context: typer.Context) -> Any:
+        with one_line_errors():
+            try:
+                return super().invoke(context)
+            except ModuleNotFoundError as error:
+                how = "pip install 'tinyguardrail[var]', from a checkout '.[var]'"
+                raise UserError(f"{error.name} is not installed: {how}") from None
+
+
+var = typer.Typer(
+    cls=OneLineErrors, help="Verifiable adaptive routing for mixtures of experts.", no_args_is_help=True
+)
 
 Text = Annotated[Path, typer.Argument(help="Text file, UTF-8.")]
 Statistics = Annotated[Path, typer.Argument(help="routing_stats.parquet.")]
@@ -36,13 +47,12 @@ def verify(
     ] = False,
 ) -> None:
     """Say whether the decisions in a log follow from a table; exit code 1 where they do not."""
-    with one_line_errors():
-        from var_moe.table import RoutingTable
-        from var_moe.verification import verify as verify_log
+    from var_moe.routing.table import RoutingTable
+    from var_moe.routing.verification import verify as verify_log
 
-        key = None if audit_key is None else _bytes(audit_key)
-        found = verify_log(log, RoutingTable.load(table), head=head, whole=not still_open, audit_key=key)
-        _print({"follows": True, **vars(found)})
+    key = None if audit_key is None else _bytes(audit_key)
+    found = verify_log(log, RoutingTable.load(table), head=head, whole=not still_open, audit_key=key)
+    _print({"follows": True, **vars(found)})
 
 
 @var.command()
@@ -55,21 +65,20 @@ def collect(
     device_map: Annotated[str | None, typer.Option(help='"auto" spreads a model over devices.')] = None,
 ) -> None:
     """Count what the stock router of a model does on a text."""
-    with one_line_errors():
-        from var_moe.loading import load_causal_lm, load_tokenizer, text_sequences, tokenizer_sha256
-        from var_moe.statistics import collect_statistics
-        from var_moe.statistics_file import save_statistics
+    from var_moe.mixture.loading import load_causal_lm, load_tokenizer, text_sequences, tokenizer_sha256
+    from var_moe.routing.statistics import collect_statistics
+    from var_moe.routing.statistics_file import save_statistics
 
-        tokenizer = load_tokenizer(model)
-        sequences = text_sequences(text, tokenizer, length)
-        statistics = collect_statistics(
-            load_causal_lm(model, device_map=device_map),
-            sequences,
-            batch_size,
-            tokenizer_sha256=tokenizer_sha256(tokenizer),
-        )
-        save_statistics(statistics, output)
-        _print({"tokens": sequences.numel(), "contexts": len(statistics.context_keys)})
+    tokenizer = load_tokenizer(model)
+    sequences = text_sequences(text, tokenizer, length)
+    statistics = collect_statistics(
+        load_causal_lm(model, device_map=device_map),
+        sequences,
+        batch_size,
+        tokenizer_sha256=tokenizer_sha256(tokenizer),
+    )
+    save_statistics(statistics, output)
+    _print({"tokens": sequences.numel(), "contexts": len(statistics.context_keys)})
 
 
 @var.command()
@@ -84,26 +93,40 @@ def build(
     length: Length = 256,
 ) -> None:
     """Freeze statistics into a routing table."""
-    with one_line_errors():
-        from var_moe.config import VARConfig, get_config
-        from var_moe.loading import load_tokenizer, text_sequences, tokenizer_sha256
-        from var_moe.statistics_file import check_tokenizer, load_statistics
-        from var_moe.table import build_table
+    from var_moe.mixture.loading import load_tokenizer, text_sequences, tokenizer_sha256
+    from var_moe.routing.config import PRESETS, VARConfig, get_config
+    from var_moe.routing.statistics_file import check_tokenizer, load_statistics
+    from var_moe.routing.table import build_table
 
-        if preset not in ("conservative", "balanced", "aggressive"):
-            raise UserError(f"--preset {preset!r} is none of conservative, balanced, aggressive")
-        loaded, sequences = load_statistics(statistics), None
-        if held_out is None:
-            config = VARConfig.from_routing_stats(statistics, preset)
-        elif model is None:
-            raise UserError("--held-out needs --model, whose tokenizer encodes it")
-        else:
-            tokenizer = load_tokenizer(model)
-            check_tokenizer(loaded, tokenizer_sha256(tokenizer))
-            config, sequences = get_config(preset), text_sequences(held_out, tokenizer, length)
-        table = build_table(loaded, config, sequences)
-        table.save(output)
-        _print({"table_sha256": table.sha256(), "contexts": len(table.context_keys)})
+    if preset not in PRESETS:
+        raise UserError(f"--preset {preset!r} is none of {', '.join(PRESETS)}")
+    loaded, sequences = load_statistics(statistics), None
+    if held_out is None:
+        config = VARConfig.from_routing_stats(statistics, preset)
+    elif model is None:
+        raise UserError("--held-out needs --model, whose tokenizer encodes it")
+    else:
+        tokenizer = load_tokenizer(model)
+        check_tokenizer(loaded, tokenizer_sha256(tokenizer))
+        config, sequences = get_config(preset), text_sequences(held_out, tokenizer, length)
+    table = build_table(loaded, config, sequences)
+    table.save(output)
+    _print({"table_sha256": table.sha256(), "contexts": len(table.context_keys)})
+
+
+@var.command()
+def compare(
+    results: Annotated[list[Path], typer.Argument(help="Files results/var/seed*.json of one corpus.")],
+    preset: Annotated[
+        str | None, typer.Option(help="Which preset to judge; the headline one if not given.")
+    ] = None,
+) -> None:
+    """Judge results of the var_eval stage: met or not met for each criterion, and a grade."""
+    from var_moe.evaluation.compare import judge, read_results, report_text
+
+    reports, timings = read_results(results)
+    findings = judge(reports, timings, preset)
+    typer.echo(report_text(reports, findings, preset or reports[0]["preset"]))
 
 
 def _bytes(digits: str) -> bytes:

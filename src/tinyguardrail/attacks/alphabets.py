@@ -4,18 +4,19 @@ Sources: ITU-R M.1677-1 (international Morse code); International Council on Eng
 Unified English Braille", 2013 (uncontracted, grade 1). What an alphabet has no sign for stays as it is.
 """
 
-from __future__ import annotations
-
 import re
 from string import ascii_lowercase as LOWER
 from string import ascii_uppercase as UPPER
 
 CAESAR_SHIFT = 3  # Caesar's own; fixed, so that the encoded text alone is enough to decode it
 
-_CAESAR = str.maketrans(
-    LOWER + UPPER,
-    LOWER[CAESAR_SHIFT:] + LOWER[:CAESAR_SHIFT] + UPPER[CAESAR_SHIFT:] + UPPER[:CAESAR_SHIFT],
-)
+
+def shift_table(shift: int) -> dict[int, int]:
+    """For `str.translate`: every letter a-z and A-Z moved on by `shift` from 0 to 25."""
+    return str.maketrans(LOWER + UPPER, LOWER[shift:] + LOWER[:shift] + UPPER[shift:] + UPPER[:shift])
+
+
+_CAESAR = shift_table(CAESAR_SHIFT)
 _UNDO_CAESAR = {encoded: plain for plain, encoded in _CAESAR.items()}
 _ATBASH = str.maketrans(LOWER + UPPER, LOWER[::-1] + UPPER[::-1])
 
@@ -36,18 +37,8 @@ CAPITAL, NUMBER, LETTER = "⠠", "⠼", "⠰"  # the signs that say what the nex
 _LETTER_CELLS = dict(zip(LOWER, "⠁⠃⠉⠙⠑⠋⠛⠓⠊⠚⠅⠇⠍⠝⠕⠏⠟⠗⠎⠞⠥⠧⠺⠭⠽⠵", strict=True))
 _DIGIT_CELLS = dict(zip("1234567890", "⠁⠃⠉⠙⠑⠋⠛⠓⠊⠚", strict=True))
 _POINT_CELLS = dict(zip(",.", "⠂⠲", strict=True))  # do not end a number
-_OTHER_CELLS = {
-    ";": "⠆",
-    ":": "⠒",
-    "!": "⠖",
-    "?": "⠦",
-    "'": "⠄",
-    "-": "⠤",
-    '"': "⠠⠶",
-    "(": "⠐⠣",
-    ")": "⠐⠜",
-    "/": "⠸⠌",
-}
+_OTHER_CELLS = dict(zip(";:!?'-", "⠆⠒⠖⠦⠄⠤", strict=True))
+_OTHER_CELLS |= {'"': "⠠⠶", "(": "⠐⠣", ")": "⠐⠜", "/": "⠸⠌"}
 BRAILLE: dict[str, str] = (
     _LETTER_CELLS
     | {letter.upper(): CAPITAL + cell for letter, cell in _LETTER_CELLS.items()}

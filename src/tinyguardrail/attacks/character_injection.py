@@ -6,8 +6,6 @@ Sources: Hackett et al., "Bypassing Prompt Injection and Jailbreak Detection in 
 Standard, bidirectional display after its Annex 9.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Callable
@@ -16,8 +14,8 @@ from random import Random
 from string import ascii_letters, ascii_lowercase
 from typing import NamedTuple
 
-from tinyguardrail.attacks.sampling import rewrite
-from tinyguardrail.attacks.utf8 import utf8
+from tinyguardrail.attacks.family import Attacked, Family, Proof, Stretch, utf8
+from tinyguardrail.attacks.sampling import RATES, rewrite
 
 ZERO_WIDTH: dict[str, str] = {
     "\u200b": "zero width space",
@@ -53,6 +51,7 @@ _UNACCENT = str.maketrans(ACCENTED)
 EMOJI = ("\U0001f600", "\U0001f642", "\U0001f60e", "\U0001f680", "\U0001f31f", "\U0001f389", "\U0001f431")
 # One variation selector for every byte: VS1 to VS16, then VS17 to VS256.
 SELECTORS = [chr(0xFE00 + byte) for byte in range(16)] + [chr(0xE0100 + byte) for byte in range(240)]
+_SELECTOR = f"[{SELECTORS[0]}-{SELECTORS[15]}{SELECTORS[16]}-{SELECTORS[255]}]"
 _SELECTOR_BYTES = {selector: byte for byte, selector in enumerate(SELECTORS)}
 
 FULL_WIDTH = {chr(code): chr(code + 0xFEE0) for code in range(0x21, 0x7F)} | {" ": "\u3000"}
@@ -100,7 +99,7 @@ def strip_zero_width(text: str) -> str:
 def reverse_bidi(text: str, rate: float, rng: Random) -> str:
     """Reverse a share `rate` of the words under a right-to-left override, which displays them as they were.
 
-    Neighbours share one override; half of the texts isolate it as well. Words with right-to-left letters,
+    Neighbors share one override; half of the texts isolate it as well. Words with right-to-left letters,
     combining marks or emoji are left alone: reversed, they would not display the same.
     """
     opening, closing = rng.choice(_OVERRIDES)
@@ -267,3 +266,36 @@ def _is_reversible(word: str) -> bool:
 
 def _reverse_overridden(text: str) -> str:
     return _OVERRIDDEN.sub(lambda run: run[1] + run[2][::-1].translate(_MIRROR) + run[3], text)
+
+
+def _attack(text: str, kind: str, rng: Random) -> Attacked:
+    rate = rng.choice(RATES)
+    attacked = INJECTIONS[kind].apply(text, rate, rng)
+    return Attacked(attacked, "whole_text" if INJECTIONS[kind].whole else f"rate_{rate}", attacked)
+
+
+def _invert(text: str, kind: str) -> str | None:
+    undo = INJECTIONS[kind].undo
+    return undo(text) if undo else None
+
+
+FAMILY = Family(
+    name="character_injection",
+    title="character injection",
+    code=5,
+    attack=_attack,
+    inverse=_invert,
+    kinds=tuple(INJECTIONS),
+    titles={"zero_width": "zero-width characters", "unicode_tags": "Unicode tags"},
+    steps=("backspaces", "invisible", "tags", "bidi", "full_width", "marks", "upside_down"),
+    stretches={
+        "variation_selectors": Stretch(0, f"{_SELECTOR}{{3,}}", f"{_SELECTOR}{{3}}", read_emoji),
+        "spacing": Stretch(  # all words may be spaced out, with no wider gaps left
+            70,
+            r"(?<!\S)\S(?: \S){5,}(?!\S)",
+            r"(?<!\S)\S \S \S \S(?!\S)",
+            lambda run: run.replace(" ", ""),
+            Proof.PLAUSIBLE,
+        ),
+    },
+)

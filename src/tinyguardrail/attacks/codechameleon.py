@@ -7,19 +7,28 @@ here anew, and short, so that an encoder of few tokens still sees the encrypted 
 between single spaces: any other white space is part of a word and comes back as it was.
 """
 
-from __future__ import annotations
-
 import ast
 import json
 import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from random import Random
 from typing import Any
 
-SCHEMES = ("reverse", "odd_even", "length", "binary_tree", "none")
+from tinyguardrail.attacks.family import Attacked, Decoded, Family
+from tinyguardrail_common.discovery import known
+
 STRUCTURED = ("length", "binary_tree")  # lists and dictionaries, which need a notation
-NOTATIONS = ("python", "json")
 FORMS = ("text", "code")
+MAX_STRUCTURE = 60_000  # characters of a list or dictionary that is looked for in a text
+MAX_STRUCTURES = 8  # places where one is looked for
+_STRUCTURE = re.compile(r"""\[\s*[\[({]|\{\s*['"]""")
+_BRACKET = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[\[\](){}]""", re.DOTALL)
 # Group 1: what JSON writes alike. Closing quotes are optional, lest every quote starts a search for one.
-_LITERAL = re.compile(r"""None|'([^'"\\]*)'|'(?:[^'\\]|\\.)*'?|"(?:[^"\\]|\\.)*"?""", re.DOTALL)
+_LITERAL = re.compile(
+    r"""[()]|None|True|False|'([^'"\\\x00-\x1f]*)'|'(?:[^'\\]|\\.)*'?|"(?:[^"\\]|\\.)*"?""", re.DOTALL
+)
+_AS_JSON = {"None": "null", "True": "true", "False": "false", "(": "[", ")": "]"}
 
 _REVERSE = """\
 def decrypt(text):
@@ -76,20 +85,9 @@ def encrypt(text: str, scheme: str, notation: str = "python") -> str:
     `value`, `left` and `right`, where None stands for no words. These two are written as `repr` in
     the notation "python" and as JSON in "json"; the others are plain text in both.
     """
-    _check("scheme", scheme, SCHEMES)
-    _check("notation", notation, NOTATIONS)
-    words = text.split(" ")
-    if scheme == "none":
-        return text
-    if scheme == "reverse":
-        return " ".join(reversed(words))
-    if scheme == "odd_even":
-        return " ".join(words[::2] + words[1::2])
-    if scheme == "length":
-        structure: Any = [{word: i} for i, word in sorted(enumerate(words), key=lambda item: len(item[1]))]
-    else:
-        structure = _tree(words, 0, len(words) - 1)
-    return repr(structure) if notation == "python" else json.dumps(structure, ensure_ascii=False)
+    encrypted = known(SCHEMES, scheme, "CodeChameleon scheme")(text)
+    write = known(NOTATIONS, notation, "notation")
+    return write(encrypted) if scheme in STRUCTURED else encrypted
 
 
 def decrypt(encrypted: str, scheme: str) -> str:
@@ -98,27 +96,28 @@ def decrypt(encrypted: str, scheme: str) -> str:
     Raises:
         ValueError: the input is not of that scheme.
     """
-    _check("scheme", scheme, SCHEMES)
-    if scheme == "none":
-        return encrypted
+    undo = known(_INVERSES, scheme, "CodeChameleon scheme")
     if scheme not in STRUCTURED:
-        words = encrypted.split(" ")
-        half = (len(words) + 1) // 2
-        if scheme == "reverse":
-            words.reverse()
-        else:
-            words[::2], words[1::2] = words[:half], words[half:]
-        return " ".join(words)
+        return undo(encrypted)
     try:
-        structure = _parse(encrypted)
-        if scheme == "length":
-            placed = {index: word for pair in structure for word, index in pair.items()}
-            return " ".join(placed[index] for index in range(len(structure)))
-        return " ".join(_in_order(structure))
+        return " ".join(undo(_parse(encrypted)))
     except (ValueError, SyntaxError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(
             f"not a text encrypted by {scheme} ({error}); pass the encrypted part without its template"
         ) from error
+
+
+def reverse_words(text: str) -> str:
+    """What stands between single spaces, last first."""
+    return " ".join(text.split(" ")[::-1])
+
+
+def interleave(text: str) -> str:
+    """The first half of the words in the odd places, the second in the even ones."""
+    words = text.split(" ")
+    half = (len(words) + 1) // 2
+    words[::2], words[1::2] = words[:half], words[half:]
+    return " ".join(words)
 
 
 def decryption_source(scheme: str, notation: str) -> str:
@@ -126,40 +125,68 @@ def decryption_source(scheme: str, notation: str) -> str:
 
     In the notation "python" it takes the list or dictionary itself, in "json" the JSON text.
     """
-    _check("scheme", scheme, SCHEMES)
-    _check("notation", notation, NOTATIONS)
     if scheme == "none":
         return ""
     return _SOURCES[scheme, notation if scheme in STRUCTURED else "python"]
 
 
-def codechameleon_prompt(text: str, scheme: str, form: str, notation: str) -> str:
+def codechameleon_prompt(encrypted: str, scheme: str, form: str, notation: str) -> str:
     """The whole user text of the attack: template, decryption function, and at the end the encrypted text."""
-    _check("form", form, FORMS)
     source = decryption_source(scheme, notation)
     argument, problem = ("encrypted", "decrypt(encrypted)") if source else ("problem", "problem")
     return (_TEMPLATES if source else _PLAIN_TEMPLATES)[form].format(
         source=source,
         solver=_SOLVER.format(argument=argument, problem=problem),
-        encrypted=encrypt(text, scheme, notation),
+        encrypted=encrypted,
     )
 
 
-def _tree(words: list[str], low: int, high: int) -> dict[str, Any] | None:
-    if low > high:
+def _odd_words_first(text: str) -> str:
+    words = text.split(" ")
+    return " ".join(words[::2] + words[1::2])
+
+
+def _lengths(text: str) -> list[dict[str, int]]:
+    return [{word: i} for i, word in sorted(enumerate(text.split(" ")), key=lambda item: len(item[1]))]
+
+
+def _tree(words: list[str]) -> dict[str, Any] | None:
+    if not words:
         return None
-    middle = (low + high) // 2
-    return {
-        "value": words[middle],
-        "left": _tree(words, low, middle - 1),
-        "right": _tree(words, middle + 1, high),
-    }
+    middle = (len(words) - 1) // 2
+    return {"value": words[middle], "left": _tree(words[:middle]), "right": _tree(words[middle + 1 :])}
 
 
-def _in_order(node: dict[str, Any] | None) -> list[str]:
-    if node is None:
-        return []
-    return [*_in_order(node["left"]), node["value"], *_in_order(node["right"])]
+def read_structures(text: str) -> Iterator[Decoded]:
+    """Lists of words with their places, and trees of words, in Python's notation or as JSON."""
+    end = 0
+    for attempt, match in enumerate(_STRUCTURE.finditer(text)):
+        if attempt == MAX_STRUCTURES:
+            return
+        if match.start() < end:
+            continue
+        piece = _balanced(text[match.start() : match.start() + MAX_STRUCTURE])
+        if piece is None:
+            continue
+        end = match.start() + len(piece)
+        try:
+            value = _parse(piece)
+            name = "length" if isinstance(value, list) else "binary_tree"
+            words = _INVERSES[name](value)
+        except (ValueError, SyntaxError, LookupError, TypeError, RecursionError):
+            continue
+        if words:
+            yield Decoded(match.start(), end, " ".join(words), name)
+
+
+def _balanced(text: str) -> str | None:
+    """Up to the bracket that closes the first one."""
+    depth = 0
+    for token in _BRACKET.finditer(text):
+        depth += (token[0] in "[({") - (token[0] in "])}")
+        if depth == 0:
+            return text[: token.end()]
+    return None
 
 
 def _parse(encrypted: str) -> Any:
@@ -171,11 +198,86 @@ def _parse(encrypted: str) -> Any:
 
 
 def _json_literal(found: re.Match[str]) -> str:
-    if found[0] == "None":
-        return "null"
+    if found[0] in _AS_JSON:
+        return _AS_JSON[found[0]]
     return json.dumps(ast.literal_eval(found[0])) if found[1] is None else f'"{found[1]}"'
 
 
-def _check(what: str, given: str, known: tuple[str, ...]) -> None:
-    if given not in known:
-        raise ValueError(f"CodeChameleon {what} {given!r} is unknown; use one of {', '.join(known)}")
+def _by_place(pairs: list[Any]) -> list[str]:
+    """Words of `[{word: place}, ...]` or `[[word, place], ...]`, either way round, in the order of places."""
+    placed: dict[int, str] = {}
+    for pair in pairs:
+        [(one, two)] = pair.items() if isinstance(pair, dict) else [pair]
+        word, place = (one, two) if isinstance(two, int) else (two, int(one))
+        if not isinstance(word, str) or place in placed:
+            raise ValueError("not a list of words and places")
+        placed[place] = word
+    if sorted(placed) not in (list(range(len(placed))), list(range(1, len(placed) + 1))):
+        raise ValueError("not the places of words")
+    return [placed[place] for place in sorted(placed)]
+
+
+def _in_order(node: Any) -> list[str]:
+    """Words of a tree: left branch, word, right branch."""
+    if node is None or node == {}:
+        return []
+    words = [value for value in node.values() if isinstance(value, str)]
+    branches = {key: value for key, value in node.items() if not isinstance(value, str)}
+    if (
+        len(words) != 1
+        or not 0 < len(branches) < 3
+        or not all(value is None or isinstance(value, dict) for value in branches.values())
+    ):
+        raise ValueError("not a tree of words")
+    left, right = _branches(branches)
+    return [*_in_order(left), words[0], *_in_order(right)]
+
+
+def _branches(branches: dict[str, Any]) -> tuple[Any, Any]:
+    """Left and right: by name where it says so, else in the order written."""
+    if len(branches) == 2:
+        (first, one), (_, two) = branches.items()
+        return (two, one) if first.lower().startswith("r") else (one, two)
+    for key, value in branches.items():
+        return (None, value) if key.lower().startswith("r") else (value, None)
+    return None, None
+
+
+SCHEMES: dict[str, Callable[[str], Any]] = {
+    "reverse": reverse_words,
+    "odd_even": _odd_words_first,
+    "length": _lengths,
+    "binary_tree": lambda text: _tree(text.split(" ")),
+    "none": str,
+}
+_INVERSES: dict[str, Callable[[Any], Any]] = {
+    "reverse": reverse_words,
+    "odd_even": interleave,
+    "length": _by_place,
+    "binary_tree": _in_order,
+    "none": str,
+}
+NOTATIONS: dict[str, Callable[[Any], str]] = {
+    "python": repr,
+    "json": partial(json.dumps, ensure_ascii=False),
+}
+
+
+def _attack(text: str, scheme: str, rng: Random) -> Attacked:
+    form, notation = rng.choice(FORMS), rng.choice(tuple(NOTATIONS))
+    encrypted = encrypt(text, scheme, notation)
+    prompt = codechameleon_prompt(encrypted, scheme, form, notation)
+    return Attacked(prompt, f"{form}_{notation}" if scheme in STRUCTURED else form, encrypted)
+
+
+FAMILY = Family(
+    name="codechameleon",
+    title="CodeChameleon",
+    code=2,
+    attack=_attack,
+    inverse=decrypt,
+    kinds=tuple(SCHEMES),
+    template_only=("none",),
+    steps=("odd_even", *STRUCTURED),
+    find=read_structures,
+)

@@ -6,11 +6,10 @@ Technical Standard 39, section 4 (confusable detection). The standard lists no G
 for small k, m, t and capital Q: the nearest letter stands in. It folds capital I to small l; here I stays I.
 """
 
-from __future__ import annotations
-
 from random import Random
 
-from tinyguardrail.attacks.sampling import rewrite
+from tinyguardrail.attacks.family import Attacked, Family
+from tinyguardrail.attacks.sampling import RATES, rewrite
 
 # Escapes, because the letters themselves cannot be told apart on the page.
 CONFUSABLES: dict[str, str] = {
@@ -84,3 +83,19 @@ def fold_homoglyphs(text: str) -> str:
     Cherokee text is damaged, so keep the folded view only where it reads better than the input.
     """
     return text.translate(_FOLDING_TABLE)
+
+
+def _attack(text: str, kind: str, rng: Random) -> Attacked:
+    rate = rng.choice(RATES)
+    attacked = substitute_homoglyphs(text, rate, rng)
+    return Attacked(attacked, f"rate_{rate}", attacked)
+
+
+FAMILY = Family(
+    name="homoglyph",
+    title="homoglyphs",
+    code=3,
+    attack=_attack,
+    inverse=lambda text, kind: fold_homoglyphs(text),
+    steps=("homoglyphs",),
+)

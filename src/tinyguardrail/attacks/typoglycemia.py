@@ -4,10 +4,10 @@ Source: OWASP, "LLM Prompt Injection Prevention Cheat Sheet" (typoglycemia-based
 effect: Rawlinson, "The significance of letter position in word recognition", 1976.
 """
 
-from __future__ import annotations
-
 import re
 from random import Random
+
+from tinyguardrail.attacks.family import Attacked, Family
 
 _WORD = re.compile(r"[^\W\d_]{4,}")  # four letters are the fewest with an order to change inside
 
@@ -30,3 +30,18 @@ def _shuffle_word(word: str, rng: Random) -> str:
     while shuffled == inner:
         rng.shuffle(shuffled)
     return word[0] + "".join(shuffled) + word[-1]
+
+
+def _attack(text: str, kind: str, rng: Random) -> Attacked:
+    attacked = shuffle_inner_letters(text, rng)
+    return Attacked(attacked, "all_words", attacked)
+
+
+FAMILY = Family(
+    name="typoglycemia",
+    title="typoglycemia",
+    code=6,
+    attack=_attack,
+    inverse=lambda text, kind: None,
+    steps=("shuffled_letters",),
+)

@@ -11,12 +11,10 @@ from typing import NamedTuple
 import pyarrow as pa
 from pyarrow import parquet
 
-from tinyguardrail.errors import UserError
-from tinyguardrail.files import atomic_file
+from tinyguardrail.data.labels import LABELS
+from tinyguardrail_common.errors import UserError
+from tinyguardrail_common.files import atomic_file
 
-BENIGN = "benign"
-OBFUSCATION = "obfuscation"
-LABELS = (BENIGN, "direct_injection", "jailbreak", OBFUSCATION)
 SPLITS = ("train", "validation", "test")
 NO_TRANSFORM = "none"
 BATCH_ROWS = 4096

@@ -13,10 +13,10 @@ from tinyguardrail.model.configuration import GuardConfig
 from tinyguardrail.model.features import FeatureExtractor
 from tinyguardrail.model.model_files import CONFIG_FILE, TOKENIZER_FILE, ModelError, read_model_files
 from tinyguardrail.model.modeling import GuardForSequenceClassification
+from tinyguardrail.model.params import Model
 from tinyguardrail.model.pretrained import load_minilm, pretrained_folder, start_from_minilm
 from tinyguardrail.model.tokenization import GuardTokenizer
 from tinyguardrail.model.vocabulary import choose_pieces, prune_tokenizer
-from tinyguardrail.params import Model
 
 WEIGHTS_FILE = "model.safetensors"
 RETRAIN = "run dvc repro train -f"

@@ -6,8 +6,9 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
+from tinyguardrail.data.labels import LABELS
 from tinyguardrail.model.auto_module import SavedWithAutoModule, in_auto_module
-from tinyguardrail.model.model_files import LABELS, MODEL_TYPE
+from tinyguardrail.model.model_files import MODEL_TYPE
 
 
 class GuardConfig(SavedWithAutoModule, PreTrainedConfig):

@@ -12,11 +12,11 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from tinyguardrail.errors import UserError
-from tinyguardrail.files import read_json
+from tinyguardrail.data.labels import LABELS
+from tinyguardrail_common.errors import UserError
+from tinyguardrail_common.files import read_json
 
 MODEL_TYPE = "tinyguardrail"
-LABELS = ("benign", "direct_injection", "jailbreak", "obfuscation")
 CONFIG_FILE = "config.json"
 TOKENIZER_FILE = "tokenizer.json"
 COUNTS = ("vocab_size", "max_position_embeddings", "chars_per_token", "char_table_size")

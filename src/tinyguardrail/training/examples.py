@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyguardrail.data.records import BENIGN, Record
-from tinyguardrail.errors import UserError
+from tinyguardrail.data.labels import BENIGN
+from tinyguardrail.data.records import Record
 from tinyguardrail.model.features import FeatureExtractor, Window
 from tinyguardrail.training.sampling import stratum
+from tinyguardrail_common.errors import UserError
 
 
 class LabelError(UserError):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tinyguardrail.errors import UserError
+from tinyguardrail_common.errors import UserError
 
 COLUMNS = (
     "step", "epoch", "loss", "loss_fast", "loss_deep", "loss_router", "loss_ratio", "loss_balance",

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tinyguardrail.params import Train
+from tinyguardrail.training.params import Train
 
 PRETRAINED = (
     "embeddings.words",

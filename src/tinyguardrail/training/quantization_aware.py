@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from tinyguardrail.inference.quantize import LEVELS, block_columns
+from tinyguardrail.quantization.quantize import LEVELS, block_columns
 
 TINY = torch.finfo(torch.float32).tiny
 WRAPPER = "module."  # before the names of a model whose gradients are shared between processes

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tinyguardrail.data.records import Record
-from tinyguardrail.errors import UserError
+from tinyguardrail_common.errors import UserError
 
 NO_WEIGHTS: Mapping[str, float] = {}
 

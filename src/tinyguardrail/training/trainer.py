@@ -10,13 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from tinyguardrail.data.records import BENIGN
-from tinyguardrail.errors import UserError
+from tinyguardrail.data.labels import BENIGN
+from tinyguardrail.data.sampling import evenly_spaced_sample
 from tinyguardrail.model.features import FeatureExtractor
 from tinyguardrail.model.modeling import GuardForSequenceClassification, GuardOutput
-from tinyguardrail.params import Train
-from tinyguardrail.progress import progress
-from tinyguardrail.spread import spread
 from tinyguardrail.training.adversarial import EmbeddingAttack
 from tinyguardrail.training.batches import epoch_batches
 from tinyguardrail.training.checkpoint import Checkpoint
@@ -32,9 +29,12 @@ from tinyguardrail.training.losses import (
     threat_logits,
 )
 from tinyguardrail.training.optimizer import build_optimizer, schedule, set_rates
+from tinyguardrail.training.params import Train
 from tinyguardrail.training.quantization_aware import forward_quantized
 from tinyguardrail.training.sampling import draw_rows
 from tinyguardrail.training.validation import RouterScale, predict, validate
+from tinyguardrail_common.errors import UserError
+from tinyguardrail_common.progress import progress
 
 LOG_EVERY = 10  # steps
 # Few lengths of batches mean few shapes of products, whose kernels are made once and found again.
@@ -240,7 +240,7 @@ class Trainer:
 
     def _held_out(self, validation: LabelledTexts) -> Examples:
         """Validation rows, evenly spread, that every epoch is measured on."""
-        rows = spread(range(len(validation)), self.settings.validation_rows)
+        rows = evenly_spaced_sample(range(len(validation)), self.settings.validation_rows)
         return validation.examples(self.extractor, rows, [self.seed])
 
     def _end_epoch(self, held_out: Examples, state: dict, epoch: int) -> dict[str, float]:

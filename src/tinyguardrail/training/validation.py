@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from tinyguardrail.data.macro_f1 import macro_f1
 from tinyguardrail.model.features import FeatureExtractor
 from tinyguardrail.model.modeling import GuardForSequenceClassification
 from tinyguardrail.training.examples import Examples
@@ -45,9 +46,9 @@ def validate(fast: np.ndarray, deep: np.ndarray, scores: np.ndarray, labels: np.
     return {
         "validation_deep_share": float(goes_deep.mean()),
         "validation_router_mean": float(scores.mean()),
-        "validation_macro_f1": macro_f1(routed.argmax(-1), labels),
-        "validation_macro_f1_fast": macro_f1(fast.argmax(-1), labels),
-        "validation_macro_f1_deep": macro_f1(deep.argmax(-1), labels),
+        "validation_macro_f1": macro_f1(labels, routed.argmax(-1)),
+        "validation_macro_f1_fast": macro_f1(labels, fast.argmax(-1)),
+        "validation_macro_f1_deep": macro_f1(labels, deep.argmax(-1)),
     }
 
 
@@ -74,12 +75,3 @@ def predict(
         deep[rows] = output.deep_logits.float().cpu().numpy()
         router[rows] = output.router_logits.float().cpu().numpy()
     return fast, deep, router
-
-
-def macro_f1(predicted: np.ndarray, labels: np.ndarray) -> float:
-    """Mean F1 of the labels that occur."""
-    scores = []
-    for label in np.unique(labels):
-        hit = np.sum((predicted == label) & (labels == label))
-        scores.append(2 * hit / (np.sum(predicted == label) + np.sum(labels == label)))
-    return float(np.mean(scores))

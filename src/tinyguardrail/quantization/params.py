@@ -1,0 +1,9 @@
+"""The part `quantize` of the parameters."""
+
+from __future__ import annotations
+
+from tinyguardrail_common.param_types import Count, Strict
+
+
+class Quantize(Strict):
+    block_size: Count

@@ -1,0 +1,59 @@
+"""Plain harmful requests: what an obfuscation hides. Requests only, never an answer."""
+
+from collections.abc import Iterator, Sequence
+
+from tinyguardrail.data.records import Record
+from tinyguardrail.sources.reading import InputFile, rows_of
+
+LABEL, FAMILY = "jailbreak", "plain_request"
+# Topics that a provider's policy restricts, and that are no threat: advice, adult content, campaigning.
+HARMLESS_POLICIES = frozenset(
+    {
+        "Economic Harm",  # mostly how to gamble, lend and sell
+        "Financial Advice",
+        "Health Consultation",
+        "Legal Opinion",
+        "Political Lobbying",
+        "Pornography",
+    }
+)
+
+
+def advbench(files: Sequence[InputFile]) -> Iterator[Record]:
+    """AdvBench (2307.15043): `goal`; `target` is the start of an answer and is not read."""
+    return _requests(files, "goal")
+
+
+def strongreject(files: Sequence[InputFile]) -> Iterator[Record]:
+    """StrongREJECT (2402.10260); the pinned copy renames `forbidden_prompt` to `meli_query`."""
+    return _requests(files, "forbidden_prompt", "meli_query")
+
+
+def _requests(files: Sequence[InputFile], *columns: str) -> Iterator[Record]:
+    for file, row in rows_of(files):
+        yield file.record(row.text(*columns), LABEL, FAMILY)
+
+
+def harmbench(files: Sequence[InputFile]) -> Iterator[Record]:
+    """HarmBench (2402.04249): `Behavior` alone; requests for lyrics and book pages are no threat."""
+    for file, row in rows_of(files):
+        if row.get("FunctionalCategory") == "copyright":
+            file.dropped["copyright"] += 1
+        else:
+            yield file.record(row.text("Behavior"), LABEL, FAMILY)
+
+
+def forbidden_questions(files: Sequence[InputFile]) -> Iterator[Record]:
+    """Forbidden question set (2308.03825) without the policies that only restrict a topic."""
+    for file, row in rows_of(files):
+        if row.get("content_policy_name") in HARMLESS_POLICIES:
+            file.dropped["restricted_topic"] += 1
+        else:
+            yield file.record(row.text("question"), LABEL, FAMILY)
+
+
+def malicious_instruct(files: Sequence[InputFile]) -> Iterator[Record]:
+    """MaliciousInstruct (2310.06987): one request per line."""
+    for file in files:
+        for line in file.text().splitlines():
+            yield file.record(line.strip(), LABEL, FAMILY)

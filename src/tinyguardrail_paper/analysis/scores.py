@@ -1,0 +1,74 @@
+"""The scored validation and test rows of every seed, as aligned arrays.
+
+`benchmark` scores the same rows with each seed's model, so seeds share one row order and
+can be compared row by row. Both branches are stored for every row: which of them answers
+is decided here, from `router.threshold`, and costs no model run.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinyguardrail.data.labels import BENIGN as BENIGN_LABEL
+from tinyguardrail.data.labels import LABELS
+from tinyguardrail_paper.scores.score_table import GUARD, Columns, branch_probabilities
+
+BENIGN = LABELS.index(BENIGN_LABEL)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """S seeds by N rows by 4 classes.
+
+    Attributes:
+        seeds: the seeds, in the order of the first axis of the arrays.
+        rows: row columns by name, each of shape (N,).
+        label: class index of each row into `LABELS`, (N,).
+        fast, deep: class probabilities of the two branches, (S, N, 4).
+        router: router score in [0, 1], (S, N).
+    """
+
+    seeds: tuple[int, ...]
+    rows: dict[str, np.ndarray]
+    label: np.ndarray
+    fast: np.ndarray
+    deep: np.ndarray
+    router: np.ndarray
+
+    @property
+    def threat(self) -> np.ndarray:
+        """(N,) bool: true for every class but benign."""
+        return self.label != BENIGN
+
+    def split(self, name: str) -> np.ndarray:
+        """(N,) bool: rows of the split `validation` or `test`."""
+        return self.rows["split"] == name
+
+
+def load_scores(seeds: Sequence[int], folder: Path | None = None) -> Scores:
+    """Read `seed{N}.parquet` of every seed.
+
+    Raises:
+        InputError: as in `ScoreTable.read_same_rows`.
+    """
+    return stack(seeds, GUARD.read_same_rows(GUARD.of_seeds(seeds, folder)))
+
+
+def stack(seeds: Sequence[int], tables: Sequence[Columns]) -> Scores:
+    """One table per seed, all of the same rows."""
+    first = tables[0]
+    return Scores(
+        seeds=tuple(seeds),
+        rows={name: first[name] for name in GUARD.columns},
+        label=np.array([LABELS.index(label) for label in first["label"]], dtype=np.int64),
+        fast=np.stack([_probabilities(table, "fast") for table in tables]),
+        deep=np.stack([_probabilities(table, "deep") for table in tables]),
+        router=np.stack([table["router_score"] for table in tables]),
+    )
+
+
+def _probabilities(table: Columns, branch: str) -> np.ndarray:
+    stacked = branch_probabilities(table, branch)
+    return stacked / stacked.sum(axis=-1, keepdims=True)  # float32 sums are 1 only to 1e-7

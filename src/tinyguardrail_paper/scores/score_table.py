@@ -1,0 +1,152 @@
+"""The tables of scores that stages write and the analysis reads: one Parquet file per model.
+
+A column is a property of the row, or a probability in [0, 1] that a model gave it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from tinyguardrail.data.labels import LABELS
+from tinyguardrail.data.records import Record
+from tinyguardrail_common.files import atomic_file
+from tinyguardrail_paper.scores.inputs import InputError, require
+from tinyguardrail_paper.settings import paths
+
+BRANCHES = ("fast", "deep")
+READINGS = ("normalized", "raw")  # of a text: as users get it read, and as it stands
+BRANCH_SCORES = (*(f"{branch}_{label}" for branch in BRANCHES for label in LABELS), "router_score")
+RECORD = ("split", "label", "source", "family", "transform", "parent_id", "language")
+TOLERANCE = 1e-6  # of single precision above one
+
+Columns = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """The layout of one stage's files.
+
+    Attributes:
+        stage: which writes them.
+        folder: where they lie.
+        columns: properties of a row; `row` is its number among all validation and test rows.
+        probabilities: what the model gave it.
+        scored_by: the stage to look at where these cannot be.
+        outcomes: further columns, which may differ between models too.
+    """
+
+    stage: str
+    folder: Path
+    columns: tuple[str, ...]
+    probabilities: tuple[str, ...]
+    scored_by: str
+    outcomes: tuple[str, ...] = ()
+
+    @property
+    def all_columns(self) -> tuple[str, ...]:
+        return (*self.columns, *self.probabilities, *self.outcomes)
+
+    def row_columns(self, records: Mapping[int, Record]) -> dict[str, list[Any]]:
+        """The columns that say which rows were scored, from records by their number."""
+        kept = [name for name in RECORD if name in self.columns]
+        fields = {name: [getattr(record, name) for record in records.values()] for name in kept}
+        return {"row": list(records), **fields}
+
+    def write(self, file: Path, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> None:
+        """Write all columns of the layout, and whatever else there is, in one step.
+
+        Raises:
+            ValueError: a column of the layout is missing.
+        """
+        if missing := self._missing(columns):
+            raise ValueError(f"{file}: no column {missing[0]}")
+        with atomic_file(file) as temporary:
+            parquet.write_table(pa.table(dict(columns)), temporary, compression="zstd")
+
+    def read(self, file: Path) -> Columns:
+        """The columns of the layout, probabilities in double precision.
+
+        Raises:
+            InputError: the file is missing or lacks a column, a probability is none, or a label is unknown.
+        """
+        table = parquet.read_table(require(file, self.stage))
+        if missing := self._missing(table.column_names):
+            raise InputError(f"{file}: no column {missing[0]}; run: dvc repro --force {self.stage}")
+        columns = {name: table.column(name).to_numpy() for name in self.all_columns}
+        for name in self.probabilities:
+            columns[name] = columns[name].astype(np.float64)
+            # Written so that NaN fails too.
+            if not np.all((columns[name] >= 0) & (columns[name] <= 1 + TOLERANCE)):
+                raise InputError(
+                    f"{file}: column {name} has values outside [0, 1]; see stage {self.scored_by}"
+                )
+        if unknown := sorted(set(columns["label"]) - set(LABELS)):
+            raise InputError(f"{file}: unknown label {unknown[0]!r}; allowed: {', '.join(LABELS)}")
+        return columns
+
+    def read_same_rows(self, files: Sequence[Path]) -> list[Columns]:
+        """One table per file, all of the same rows.
+
+        Raises:
+            InputError: as in `read`, or a property of a row differs from that in the first file.
+        """
+        tables = [self.read(file) for file in files]
+        for file, table in zip(files[1:], tables[1:], strict=True):
+            for name in self.columns:
+                if not np.array_equal(table[name], tables[0][name]):
+                    raise InputError(
+                        f"{file}: column {name} differs from {files[0]}; run: dvc repro {self.stage}"
+                    )
+        return tables
+
+    def of_seeds(self, seeds: Sequence[int], folder: Path | None = None) -> list[Path]:
+        return [(folder or self.folder) / f"{paths.seed_name(seed)}.parquet" for seed in seeds]
+
+    def _missing(self, names: Iterable[str]) -> list[str]:
+        known = set(names)
+        return [name for name in self.all_columns if name not in known]
+
+
+def branch_columns(
+    labels: Sequence[str], fast: np.ndarray, deep: np.ndarray, router_score: np.ndarray
+) -> Columns:
+    """Columns of both branches' class probabilities, (N, 4) in the order of `labels`, and router scores."""
+    columns = {
+        f"{branch}_{label}": probabilities[:, index]
+        for branch, probabilities in zip(BRANCHES, (fast, deep), strict=True)
+        for index, label in enumerate(labels)
+    }
+    return {**columns, "router_score": router_score}
+
+
+def branch_probabilities(table: Columns, branch: str) -> np.ndarray:
+    """(N, 4) class probabilities of one branch, in the order of `LABELS`."""
+    return np.stack([table[f"{branch}_{label}"] for label in LABELS], axis=-1)
+
+
+GUARD = ScoreTable(
+    "benchmark", paths.SCORES / "guard", ("row", *RECORD, "tokens", "found_family"), BRANCH_SCORES, "export"
+)
+ABLATION = ScoreTable(
+    "ablate",
+    paths.SCORES / "ablation",
+    GUARD.columns,
+    BRANCH_SCORES,
+    "ablate",
+    ("fp32_label", "int8_label"),  # of each row, before and after weights are rounded
+)
+EVASION = ScoreTable(
+    "evasion", paths.SCORES / "evasion", ("row", "label"), BRANCH_SCORES, "evasion", ("when",)
+)
+LEAVE_ONE_OUT = ScoreTable(
+    "leave_one_out",
+    paths.SCORES / "leave_one_out",
+    ("row", "split", "label", "family", "transform", "parent_id"),
+    tuple(f"threat_{reading}" for reading in READINGS),
+    "leave_one_out",
+)

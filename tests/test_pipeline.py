@@ -73,6 +73,10 @@ def test_where_nothing_changed_nothing_is_to_run(pipeline):
     assert stages_to_run() == {}
 
 
+def test_by_force_every_stage_of_this_folder_runs(pipeline):
+    assert stages_to_run(force=True) == {"a": set(), "b": {"a"}, "c": set()}
+
+
 def test_a_changed_stage_takes_those_behind_it_along(pipeline):
     text = (pipeline / "dvc.yaml").read_text()
     (pipeline / "dvc.yaml").write_text(text.replace("touch a", "echo 1 > a"))

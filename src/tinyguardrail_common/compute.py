@@ -1,7 +1,5 @@
 """How a stage uses the machine: threads, determinism, and memory that is kept between steps."""
 
-from __future__ import annotations
-
 import os
 import sys
 

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import networkx as nx
 from dvc.repo import Repo
@@ -24,15 +24,17 @@ class StageError(UserError):
     """A stage that failed; its own output says why."""
 
 
-def stages_to_run() -> dict[str, set[str]]:
+def stages_to_run(force: bool = False) -> dict[str, set[str]]:
     """Stage -> the stages that it has to wait for, of those that are out of date or follow one that is.
+
+    With `force` they are all the stages.
 
     Of the `dvc.yaml` in the working directory alone: what lies in folders below is another scale.
     """
     with Repo() as repo:
         stages = repo.index.graph.subgraph(repo.stage.collect("dvc.yaml"))  # stage -> what it needs
         graph = nx.relabel_nodes(stages, lambda stage: stage.addressing)
-        changed = repo.status(["dvc.yaml"])
+        changed = list(graph) if force else repo.status(["dvc.yaml"])
     stale = set(changed).union(*(nx.ancestors(graph, name) for name in changed))
     return {name: set(graph.successors(name)) & stale for name in stale}
 
@@ -67,19 +69,23 @@ def run_side_by_side(waits: Mapping[str, set[str]], start: Start, jobs: int) -> 
     return seconds
 
 
-def start_stage(name: str, threads: int) -> subprocess.Popen:
+def start_stage(name: str, threads: int, options: Sequence[str] = ()) -> subprocess.Popen:
     """One stage by DVC, in a process of its own with that many threads for linear algebra."""
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    return subprocess.Popen(["dvc", "--wait-for-lock", "repro", "--single-item", name], env=environment)
+    command = ["dvc", "--wait-for-lock", "repro", "--single-item", *options, name]
+    return subprocess.Popen(command, env=environment)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="stages at a time; default: cores")
-    jobs = max(1, parser.parse_args().jobs)
+    parser.add_argument("--force", action="store_true", help="run every stage, whatever is there already")
+    arguments = parser.parse_args()
+    jobs, options = max(1, arguments.jobs), ["--force"] if arguments.force else []
     threads = max(1, (os.cpu_count() or 1) // jobs)
     try:
-        seconds = run_side_by_side(stages_to_run(), lambda name: start_stage(name, threads), jobs)
+        waits = stages_to_run(arguments.force)
+        seconds = run_side_by_side(waits, lambda name: start_stage(name, threads, options), jobs)
     except StageError as error:
         sys.exit(f"error: {error}")
     subprocess.run(["dvc", "repro"], check=True)

@@ -1,7 +1,5 @@
 """Planting one text in another: how an indirect injection reaches a model (BIPIA, 2312.14197)."""
 
-from __future__ import annotations
-
 import re
 
 POSITIONS = ("start", "middle", "end")

@@ -1,7 +1,5 @@
 """Quality of labels, as training, export and the paper measure it."""
 
-from __future__ import annotations
-
 import numpy as np
 from sklearn.metrics import f1_score
 

@@ -1,7 +1,5 @@
 """The part `data` of the parameters: which sources, and how texts are split."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field

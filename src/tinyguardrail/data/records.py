@@ -1,12 +1,10 @@
 """One schema for every row of text, and the two ways it is kept: in memory and as parquet."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -63,7 +61,7 @@ class RecordWriter:
         self._batch: list[Record] = []
         self._files = ExitStack()
 
-    def __enter__(self) -> RecordWriter:
+    def __enter__(self) -> Self:
         with ExitStack() as files:
             temporary = files.enter_context(atomic_file(self.path))
             self._writer = files.enter_context(parquet.ParquetWriter(temporary, SCHEMA, compression="zstd"))

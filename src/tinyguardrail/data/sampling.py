@@ -1,7 +1,5 @@
 """Samples that need no generator: rows at even distances."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import TypeVar
 

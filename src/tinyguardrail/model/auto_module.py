@@ -1,7 +1,5 @@
 """Saving `auto.py` beside a model, so that `trust_remote_code=True` finds the installed package."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Building a guard to train, and reading a trained one back."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Shape of the guard, in the form that `from_pretrained` reads."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from transformers import PreTrainedConfig

@@ -4,8 +4,6 @@ Departure from the textbook: the gate chooses experts for a whole text, not for 
 A single text then reads 2 of 8 experts' weights, which on a CPU is what inference costs.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

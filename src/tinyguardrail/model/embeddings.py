@@ -1,7 +1,5 @@
 """Character-aware embeddings: pruned word pieces, positions, and a multi-scale CNN over characters."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional

@@ -1,7 +1,5 @@
 """The fast branch: what a text that needs no expert passes after the trunk."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

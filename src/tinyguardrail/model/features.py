@@ -6,8 +6,6 @@ capitals, accents, spacing, invisible characters and scripts that the word piece
 spell all reach the model. What follows the last token goes to [SEP].
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

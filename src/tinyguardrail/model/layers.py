@@ -1,7 +1,5 @@
 """The transformer parts that the trunk and both branches are built from."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional

@@ -4,8 +4,6 @@ The trained guard and the exported one are described by the same two files, so b
 refuse the same folders: of another model, with other labels, or with another tokenizer.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

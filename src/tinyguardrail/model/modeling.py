@@ -5,10 +5,8 @@ first layers. A text's cheap part is computed once, whichever way it goes, the r
 a contextual state, and training spends a third less on the same number of parameters.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -82,7 +80,7 @@ class GuardForSequenceClassification(PreTrainedModel):
             module.scale.data.fill_(1.0)
 
     @classmethod
-    def from_pretrained(cls, *args: Any, **kwargs: Any) -> GuardForSequenceClassification:
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:
         """As in transformers, but weights are read from safetensors alone: a pickle can run code."""
         return super().from_pretrained(*args, **{**kwargs, "use_safetensors": True})
 

@@ -1,8 +1,6 @@
 """The part `model` of the parameters."""
 
-from __future__ import annotations
-
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -29,7 +27,7 @@ class Model(Strict):
     dropout: Annotated[float, Field(ge=0, lt=1)]
 
     @model_validator(mode="after")
-    def layers_and_experts_exist(self) -> Model:
+    def layers_and_experts_exist(self) -> Self:
         if self.shared_layers + max(self.fast_layers, self.deep_layers) > MINILM_LAYERS:
             raise ValueError(f"shared_layers and a branch's layers must be at most {MINILM_LAYERS} together")
         if self.num_experts_per_text > self.num_experts:

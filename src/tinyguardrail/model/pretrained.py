@@ -1,7 +1,5 @@
 """Starting the guard from all-MiniLM-L6-v2: checked weights, pruned rows, upcycled experts."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The router: how much an input would gain from the deep branch, as a score in [0, 1]."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.nn import functional

@@ -4,11 +4,9 @@ A text longer than a window is cut to its first one, as in training. `Guard` in
 `inference/runtime.py` is what reads a long text to its end, window by window.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tokenizers import Tokenizer
 from transformers import BatchEncoding, PreTrainedTokenizerFast
@@ -45,7 +43,7 @@ class GuardTokenizer(SavedWithAutoModule, PreTrainedTokenizerFast):
     _auto_map = {"AutoTokenizer": [None, in_auto_module("GuardTokenizer")]}  # noqa: RUF012
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer, config: GuardConfig) -> GuardTokenizer:
+    def of(cls, tokenizer: Tokenizer, config: GuardConfig) -> Self:
         """The tokenizer of a guard, for transformers."""
         return cls(
             tokenizer_object=tokenizer,

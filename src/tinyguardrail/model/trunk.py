@@ -1,7 +1,5 @@
 """The trunk: MiniLM's first layers, computed once for the router and both branches."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

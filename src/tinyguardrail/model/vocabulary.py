@@ -1,7 +1,5 @@
 """Pruning MiniLM's vocabulary: fewer word pieces, and nothing becomes unknown by it."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """The part `quantize` of the parameters."""
 
-from __future__ import annotations
-
 from tinyguardrail_common.param_types import Count, Strict
 
 

@@ -5,8 +5,6 @@ weights thirty standard deviations wide, and one such weight would coarsen a row
 scale for every `block_size` inputs it coarsens its own block.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -5,8 +5,6 @@ One step is FGSM (Goodfellow et al. 2014, 1412.6572), several are PGD (Madry et 
 Miyato et al. (2016, 1605.07725) do, in the largest-coordinate norm.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 

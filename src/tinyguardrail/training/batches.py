@@ -1,7 +1,5 @@
 """Order of the training texts: shuffled by seed and epoch, batches of like length."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ It lives in a folder that DVC does not know, named by a hash of everything the r
 depends on, so that a run only ever resumes from its own state.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

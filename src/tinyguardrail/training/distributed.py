@@ -5,8 +5,6 @@ Losses look at a batch as a whole (which texts gain most, how many go deep, how 
 is), so the outputs of all processes are gathered and each computes the loss of the whole batch.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,9 +1,8 @@
 """Labelled texts, and the windows of them that training reads."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -41,7 +40,7 @@ class LabelledTexts:
     benign: int
 
     @classmethod
-    def of(cls, records: Sequence[Record], label2id: dict[str, int]) -> LabelledTexts:
+    def of(cls, records: Sequence[Record], label2id: dict[str, int]) -> Self:
         """
         Raises:
             LabelError: a record has a label that the model lacks.

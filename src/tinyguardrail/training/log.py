@@ -1,7 +1,5 @@
 """The training log: a CSV among the results and, where asked for, a tracker to watch it by."""
 
-from __future__ import annotations
-
 import csv
 import importlib
 import io

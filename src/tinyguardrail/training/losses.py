@@ -1,7 +1,5 @@
 """What the guard is trained on: focal losses of both branches, three of routing, an optional energy."""
 
-from __future__ import annotations
-
 import torch
 from torch.nn import functional
 

@@ -1,7 +1,5 @@
 """AdamW with two learning rates, and their schedule."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,8 +1,6 @@
 """The part `train` of the parameters."""
 
-from __future__ import annotations
-
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -42,7 +40,7 @@ class Train(Strict):
     checkpoint_seconds: Annotated[float, Field(ge=0)]
 
     @model_validator(mode="after")
-    def weights_need_a_draw(self) -> Train:
+    def weights_need_a_draw(self) -> Self:
         if self.weights and self.rows_per_epoch is None:
             raise ValueError("weights say what is drawn, but rows_per_epoch is null and every row is seen")
         return self

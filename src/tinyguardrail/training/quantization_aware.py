@@ -4,8 +4,6 @@ The rounding is the one of `inference/quantize.py`, passed straight through in t
 (Jacob et al. 2017, 1712.05877).
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

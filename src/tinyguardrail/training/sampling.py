@@ -1,7 +1,5 @@
 """Which rows an epoch sees, when it does not see them all."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -18,11 +16,7 @@ def stratum(record: Record) -> str:
 
 
 def draw_rows(
-    strata: Sequence[str],
-    rows: int | None,
-    seed: int,
-    epoch: int,
-    weights: Mapping[str, float] = NO_WEIGHTS,
+    strata: Sequence[str], rows: int | None, seed: int, epoch: int, weights: Mapping[str, float] = NO_WEIGHTS
 ) -> np.ndarray:
     """Row numbers of one epoch, without replacement, a pure function of the arguments.
 

@@ -1,7 +1,5 @@
 """Training of the guard: one loop over batches, resumable at any step, the same to the bit."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from pathlib import Path

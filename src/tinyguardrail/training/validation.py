@@ -1,8 +1,6 @@
 """What a guard reaches on validation rows, and the scale of its router that they set."""
 
-from __future__ import annotations
-
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -24,7 +22,7 @@ class RouterScale(NamedTuple):
     spread: float
 
     @classmethod
-    def of(cls, router_logits: np.ndarray, deep_share: float) -> RouterScale:
+    def of(cls, router_logits: np.ndarray, deep_share: float) -> Self:
         spread = float(router_logits.std())
         offset = float(np.quantile(router_logits, 1 - deep_share))
         return cls(offset, spread if spread > MIN_SPREAD else 1.0, spread)

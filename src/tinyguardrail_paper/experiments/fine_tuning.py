@@ -1,7 +1,5 @@
 """A guard fine-tuned on rows from its pretrained start: what every stage that trains one shares."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType

@@ -5,8 +5,6 @@ Mixtral, OLMoE, Qwen2-MoE and Qwen3-MoE of transformers share one shape: `layer.
 dense layers between, and a shared expert beside; VAR touches neither.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from torch import nn

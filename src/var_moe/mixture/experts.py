@@ -6,8 +6,6 @@ weighted sum is accumulated in fp32, and the gradients of the stacked weights ar
 in place instead of summed from one zero-filled tensor per expert.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

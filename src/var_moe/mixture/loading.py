@@ -1,7 +1,5 @@
 """Loading any supported mixture of experts, from disk or the hub, onto whatever there is."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ Two corpora. Docstrings mined from installed packages are split here, by module.
 comes with splits of its own, which are kept, so that its numbers can be set beside others'.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass

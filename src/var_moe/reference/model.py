@@ -1,7 +1,5 @@
 """The reference model: a small Mixtral, built, saved and loaded."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

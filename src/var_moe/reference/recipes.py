@@ -6,8 +6,6 @@ a recipe prepares a model for either, or for both. What that does to the model a
 off, is the price, and is measured beside the gain (`stages/var_ablate.py`).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal, get_args
 

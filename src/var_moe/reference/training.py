@@ -5,8 +5,6 @@ penalty on the router's entropy, and a divergence between the router's distribut
 mean of it for the same token. A recipe says which of them a model is trained with.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Sequence
 
@@ -173,11 +171,7 @@ def train_model(model: MixtralForCausalLM, sequences: Tensor, settings: VarTrain
     routers = [module for module in model.modules() if isinstance(module, MixtralTopKRouter)]
     hooks = [router.register_forward_hook(dropout.hook(layer)) for layer, router in enumerate(routers)]
     routing_loss = RoutingLoss(
-        config.num_hidden_layers,
-        config.vocab_size,
-        config.num_local_experts,
-        settings.balance_weight,
-        recipe,
+        config.num_hidden_layers, config.vocab_size, config.num_local_experts, settings.balance_weight, recipe
     )
     optimizer = torch.optim.AdamW(_parameter_groups(model, settings), betas=(0.9, 0.95), fused=True)
     needed = math.ceil(settings.steps * settings.batch_size / len(sequences))

@@ -9,11 +9,11 @@ from typing import NamedTuple, Self
 import pyarrow as pa
 from pyarrow import parquet
 
-from tinyguardrail.data.labels import LABELS
+from tinyguardrail.data.labels import BENIGN, LABELS, NO_THREAT, THREATS
 from tinyguardrail_common.errors import UserError
 from tinyguardrail_common.files import atomic_file
 
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "dev", "test")  # settings are chosen on dev, thresholds on validation
 NO_TRANSFORM = "none"
 BATCH_ROWS = 4096
 
@@ -21,7 +21,8 @@ BATCH_ROWS = 4096
 class Record(NamedTuple):
     """One text.
 
-    `parent_id` ties every variant of one text together: splits and clusters go by it.
+    `parent_id` ties every variant of one text together: splits and clusters go by it. `threat` stays with
+    a text that is obfuscated, where `label` becomes obfuscation.
     """
 
     text: str
@@ -32,6 +33,7 @@ class Record(NamedTuple):
     parent_id: str
     language: str
     split: str = ""
+    threat: str = NO_THREAT
 
 
 SCHEMA = pa.schema([(name, pa.string()) for name in Record._fields])
@@ -52,7 +54,7 @@ class RecordWriter:
     The file takes its name when the `with` block ends without an error.
 
     Raises:
-        RecordError: a label is unknown or a text is empty; the row is named.
+        RecordError: a label is unknown, contradicts the threat, or a text is empty; the row is named.
     """
 
     def __init__(self, path: Path) -> None:
@@ -72,6 +74,11 @@ class RecordWriter:
         if record.label not in LABELS:
             known = ", ".join(LABELS)
             raise RecordError(f"{self.path}: row {self.rows}: unknown label {record.label!r}; one of {known}")
+        if record.threat not in THREATS or (record.threat == NO_THREAT) != (record.label == BENIGN):
+            raise RecordError(
+                f"{self.path}: row {self.rows} of source {record.source}: threat {record.threat!r} does not go "
+                f"with label {record.label!r}; threats are {', '.join(THREATS)}"
+            )
         if not record.text.strip():
             raise RecordError(f"{self.path}: row {self.rows} of source {record.source} has no text")
         self._batch.append(record)

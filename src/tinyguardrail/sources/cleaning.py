@@ -15,14 +15,14 @@ PUBLIC_LABELS = tuple(label for label in LABELS if label != OBFUSCATION)  # obfu
 def clean(
     records: Iterable[Record], source: Source, dropped: Counter[str], max_characters: int | None
 ) -> Iterator[Record]:
-    """The rows that stay, unchanged but for their language; the others are counted by reason in `dropped`.
+    """The rows that stay, with their language and threat; the others are counted by reason in `dropped`.
 
     Dropped are rows without text (`no_text`), with lone surrogates (`not_unicode`), over
     `max_characters` (`too_long`), and exact copies (`copy`) among rows that are still to be split:
     a published test split stays as published. Control characters stay, because attacks use them.
 
     Raises:
-        SourceError: a label is none of `PUBLIC_LABELS`.
+        SourceError: a label is none of `PUBLIC_LABELS`, or as in `Source.threat_of`.
     """
     seen: set[bytes] = set()
     for record in records:
@@ -36,10 +36,9 @@ def clean(
             seen.add(digest)
         if reason:
             dropped[reason] += 1
-        elif record.language == DETECT:
-            yield record._replace(language=detect(record.text))
         else:
-            yield record
+            language = detect(record.text) if record.language == DETECT else record.language
+            yield record._replace(language=language, threat=source.threat_of(record))
 
 
 def _flaw(text: str, max_characters: int | None) -> str | None:

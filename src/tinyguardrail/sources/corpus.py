@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from tinyguardrail.data.labels import LABEL_OF_THREAT
 from tinyguardrail.data.records import NO_TRANSFORM, Record, parent_of
 from tinyguardrail.sources.cleaning import PUBLIC_LABELS
 from tinyguardrail.sources.reading import read_text
@@ -47,9 +48,10 @@ def corpus_files(folder: Path) -> list[Path]:
     return files
 
 
-def authored_row(text: str, label: str, family: str, language: str, parent: str | None = None) -> Record:
-    """A row of what people wrote for this project; `parent` is the text that it is made of, else its own."""
-    return Record(text, label, SOURCE, family, NO_TRANSFORM, parent_of(SOURCE, parent or text), language)
+def authored_row(text: str, threat: str, family: str, language: str, parent: str) -> Record:
+    """A row made of what people wrote for this project; `parent` is the text that it is made of."""
+    label, parent_id = LABEL_OF_THREAT[threat], parent_of(SOURCE, parent)
+    return Record(text, label, SOURCE, family, NO_TRANSFORM, parent_id, language, threat=threat)
 
 
 def _read_file(path: Path) -> Iterator[tuple[str, Record]]:
@@ -91,8 +93,12 @@ def _read_section(path: Path, section: Node) -> Iterator[tuple[str, Record]]:
     for node in fields["texts"].value:
         if not isinstance(node, ScalarNode) or not node.value.strip():
             raise SourceError(f"{_place(path, node)}: expected a text; quote it if it holds a colon")
-        record = authored_row(node.value, label.value, fields["kind"].value, fields["language"].value)
-        yield _place(path, node), record
+        yield _place(path, node), _text_row(node.value, *(fields[key].value for key in KEYS[:-1]))
+
+
+def _text_row(text: str, family: str, label: str, language: str) -> Record:
+    """A text as it stands; what it is after is said by the registry, as of every source."""
+    return Record(text, label, SOURCE, family, NO_TRANSFORM, parent_of(SOURCE, text), language)
 
 
 def _place(path: Path, node: Node) -> str:

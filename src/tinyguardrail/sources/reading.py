@@ -108,7 +108,7 @@ class InputFile(NamedTuple):
             transform=NO_TRANSFORM,
             parent_id=parent_id or parent_of(self.source, text),
             language=self.language,
-            split="test" if self.role == "test" else "",
+            split=self.role if self.role in ("dev", "test") else "",
         )
 
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from tinyguardrail.data.params import Data
 from tinyguardrail.data.records import Record, RecordWriter, write_records
 from tinyguardrail.sources.cleaning import clean
-from tinyguardrail.sources.corpus import read_corpus
+from tinyguardrail.sources.corpus import SOURCE, read_corpus
 from tinyguardrail.sources.docstrings import Docstring, mine_code, mine_package
 from tinyguardrail.sources.download import TOKEN, obtain, sha256_of
 from tinyguardrail.sources.loaders import LOADERS
@@ -116,7 +116,8 @@ Builtin = Callable[[Path, Data, Path], Fetched]  # of where to write, the settin
 
 
 def _authored(target: Path, settings: Data, corpus: Path) -> Fetched:
-    records = read_corpus(corpus)
+    source = find_source(SOURCE)
+    records = [record._replace(threat=source.threat_of(record)) for record in read_corpus(corpus)]
     write_records(target, records)
     hashes = {path.name: sha256_of(path) for path in sorted(corpus.glob("*.yaml"))}
     return Fetched(len(records), {}, hashes, {})  # a repeated text is an error there

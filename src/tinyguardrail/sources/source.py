@@ -5,6 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from tinyguardrail.data.labels import BENIGN, LABEL_OF_THREAT, NO_THREAT, THREATS
+from tinyguardrail.data.records import Record
 from tinyguardrail.sources.language import LANGUAGES
 from tinyguardrail_common.errors import UserError
 from tinyguardrail_common.param_types import Count, Strict
@@ -22,10 +24,14 @@ class SourceError(UserError):
 
 
 class SourceFile(Strict):
-    """A file of a source. Rows of `test` files stay a test set; `reference` files give no rows."""
+    """A file of a source.
+
+    Rows of `test` files stay a test set, rows of `dev` files one that settings are chosen on; `reference`
+    files give no rows.
+    """
 
     name: Text
-    role: Literal["train", "test", "validation", "reference"]
+    role: Literal["train", "dev", "test", "validation", "reference"]
     url: str | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     bytes: Count | None = None
@@ -59,6 +65,7 @@ class Source(Strict):
     page: str | None = None
     about: Text
     label_rule: Text
+    threats: dict[Text, Literal[THREATS[1:]]] = Field(default_factory=dict)  # by family, of rows not benign
     loader: Text  # module.function of `loaders`, or one of `BUILTIN_LOADERS`
     language: Language  # of all its rows, or `detect`
     access: Literal["open", "gated", "on_request"]
@@ -80,7 +87,31 @@ class Source(Strict):
             raise ValueError("every file needs url, sha256 and bytes, unless access is on_request")
         if len({file.name for file in self.files}) != len(self.files):
             raise ValueError("file names must all differ")
+        roles = {file.role for file in self.files} - {"reference"}
+        if "dev" in roles and len(roles) > 1:
+            raise ValueError(f"a dev source is neither trained on nor a test, but files have {sorted(roles)}")
         return self
+
+    def threat_of(self, record: Record) -> str:
+        """What a row is after, by its family.
+
+        Raises:
+            SourceError: `threats` lacks the family of a row that is not benign, or contradicts its label.
+        """
+        if record.label == BENIGN:
+            return NO_THREAT
+        threat = self.threats.get(record.family)
+        if threat is None:
+            raise SourceError(
+                f"source {self.name}: threats says nothing of family {record.family}, whose rows are "
+                f"{record.label}; add it with one of {', '.join(THREATS[1:])}"
+            )
+        if LABEL_OF_THREAT[threat] != record.label:
+            raise SourceError(
+                f"source {self.name}: threats calls family {record.family} {threat}, but its rows are "
+                f"{record.label}"
+            )
+        return threat
 
     @property
     def inputs(self) -> list[SourceFile]:

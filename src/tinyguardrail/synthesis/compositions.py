@@ -148,11 +148,13 @@ def _indirect(pools: Pools, language: str, rng: Random) -> tuple[Record, Record]
     if language in pools.about:
         asked = rng.choice(pools.about[language])
         if rng.random() < UNRELATED_SHARE:
-            payload = request._replace(label="direct_injection")
+            payload = request._replace(label="direct_injection", threat="injection")
             tasks = pools.tasks[language, document.family in CODE_DOCUMENTS]
             if tasks and rng.random() < PLANTED_TASK_SHARE:
-                task = authored_row(rng.choice(tasks), "direct_injection", INDIRECT, language)
-                payload = task._replace(split=pools.split)
+                task = rng.choice(tasks)
+                payload = authored_row(task, "injection", INDIRECT, language, task)._replace(
+                    split=pools.split
+                )
 
     def planted(text: str, position: str) -> str:
         limit = TRAINING_CHARACTERS if pools.split == "train" else len(document.text)
@@ -183,4 +185,6 @@ def _framed(pools: Pools, language: str, rng: Random) -> tuple[Record, Record]:
     else:
         text = rng.choice(pools.frames[language, "jailbreak"]).replace("{request}", request.text)
     asked = rng.choice(pools.frames[language, BENIGN]).replace("{request}", harmless.text)
-    return request._replace(text=text, family=FRAMED), harmless._replace(text=asked, family=FRAMED)
+    return request._replace(text=text, family=FRAMED, threat="jailbreak"), harmless._replace(
+        text=asked, family=FRAMED
+    )

@@ -55,7 +55,7 @@ class Counterfactual(Entry):
     """A frame whose object alone decides between benign and `threat`."""
 
     kind: str
-    threat: Literal["jailbreak", "direct_injection"]
+    threat: Literal["harm", "injection"]
     frame: _slots("object", once="object")
     harmless: Texts
     hostile: Texts

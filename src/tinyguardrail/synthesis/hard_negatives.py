@@ -15,7 +15,7 @@ from random import Random
 
 import numpy as np
 
-from tinyguardrail.data.labels import BENIGN
+from tinyguardrail.data.labels import BENIGN, NO_THREAT
 from tinyguardrail.data.params import Data
 from tinyguardrail.data.records import NO_TRANSFORM, SPLITS, Record
 from tinyguardrail.sources.corpus import authored_row
@@ -152,8 +152,10 @@ def counterfactual_pairs(grammar: Grammar, wanted: int, seed: int) -> Iterator[R
             for frame, harmless, hostile in _shuffled(pairs, rng):
                 dress = grammar.dress(frame.language, dressing, rng)
                 yield [
-                    authored_row(dress(frame.fill(value)), label, COUNTERFACTUAL, frame.language, frame.frame)
-                    for value, label in ((harmless, BENIGN), (hostile, frame.threat))
+                    authored_row(
+                        dress(frame.fill(value)), threat, COUNTERFACTUAL, frame.language, frame.frame
+                    )
+                    for value, threat in ((harmless, NO_THREAT), (hostile, frame.threat))
                 ]
 
     check_pool("trigger_words", wanted, (yield from distinct(candidates(), wanted)))

@@ -32,7 +32,7 @@ from tinyguardrail.synthesis.topics import topic_pairs
 
 
 def synthesize(raw: Path, splits: Path, grammar: Grammar, params: SynthesisParams) -> DataCard:
-    """Write `splits/{train,validation,test}.parquet` from the fetched sources; returns their card.
+    """Write `splits/{train,validation,dev,test}.parquet` from the fetched sources; returns their card.
 
     Raises:
         RecordError: a source is missing or damaged.
@@ -62,8 +62,14 @@ def _split_rows(
     grammar: Grammar,
     params: SynthesisParams,
 ) -> Iterator[Record]:
-    """All rows of one split: what stays of the gathered ones, compositions, then obfuscations."""
+    """All rows of one split: what stays of the gathered ones, compositions, then obfuscations.
+
+    Dev rows are whole sources as they are, less what nearly repeats a test row.
+    """
     mine = np.flatnonzero(store.where(split=split)).astype(np.int32)
+    if split == "dev":
+        yield from (store[row] for row in leaks.keep(mine, split))
+        return
     is_fixed = np.isin(mine, fixed)
     benchmark = leaks.keep(mine[is_fixed], split, fixed=True)
     kept = leaks.keep(mine[~is_fixed], split)
@@ -82,26 +88,27 @@ def _gather(
     others'; its further rows go to training where their hash would have them tested.
 
     Returns:
-        Numbers of the benchmark rows, whose split their source fixes. Rows elsewhere that share
-        a parent with one of them are left out and counted.
+        Numbers of the benchmark and dev rows, whose split their source fixes. Rows elsewhere that
+        share a parent with one of them are left out and counted.
     """
     data = params.data
     names = [name for name in data.sources if find_source(name).kind == "classification"]
-    benchmark_parents: set[str] = set()
+    fixed_parents: set[str] = set()
     published: set[str] = set()
     fixed = []
     for name in names:
         for record in iter_records(raw / f"{name}.parquet"):
             card.add_fetched(record)
             if record.split:
-                benchmark_parents.add(record.parent_id)
-                published.add(name)
+                fixed_parents.add(record.parent_id)
+                if record.split == "test":
+                    published.add(name)
                 fixed.append(len(store))
                 store.append(record)
 
     def put(rows: Iterable[Record]) -> None:
         for row in rows:
-            if row.parent_id in benchmark_parents:
+            if row.parent_id in fixed_parents:
                 card.removed["parent in a benchmark", row.source, row.source] += 1
                 continue
             split = split_of(row.parent_id, data)

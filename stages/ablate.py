@@ -5,7 +5,6 @@ from tinyguardrail_common.compute import prepare_process, repeatable
 if __name__ == "__main__":
     prepare_process()  # before torch is loaded
 
-from tinyguardrail.data.records import SPLITS as SPLIT_NAMES
 from tinyguardrail.data.records import read_records
 from tinyguardrail.data.sampling import evenly_spaced_sample
 from tinyguardrail.training.distributed import workers
@@ -20,7 +19,7 @@ from tinyguardrail_paper.settings.stage import SEED, run_stage
 def main(params: Params, seed: int) -> None:
     settings = params.ablate
     repeatable(params.compute.threads)
-    rows = {split: read_records(SPLITS / f"{split}.parquet") for split in SPLIT_NAMES}
+    rows = {split: read_records(SPLITS / f"{split}.parquet") for split in ("train", "validation", "test")}
     scored = evenly_spaced_sample(rows["validation"], settings.validation_rows)
     scored += evenly_spaced_sample(rows["test"], settings.test_rows)
     tables = {}

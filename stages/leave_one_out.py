@@ -6,7 +6,6 @@ if __name__ == "__main__":
     prepare_process()  # before torch is loaded
 
 from tinyguardrail.attacks.registry import FAMILIES
-from tinyguardrail.data.records import SPLITS as SPLIT_NAMES
 from tinyguardrail.data.records import read_records
 from tinyguardrail.normalization.language_model import CharacterLanguageModel
 from tinyguardrail.normalization.normalizer import Normalizer
@@ -19,7 +18,7 @@ from tinyguardrail_paper.settings.stage import run_stage
 
 def main(params: Params, family: str) -> None:
     repeatable(params.compute.threads)
-    rows = {split: read_records(SPLITS / f"{split}.parquet") for split in SPLIT_NAMES}
+    rows = {split: read_records(SPLITS / f"{split}.parquet") for split in ("train", "validation", "test")}
     normalizer = Normalizer(CharacterLanguageModel.load(CHARACTER_LM))
     with workers() as team:
         hold_out(params, rows, family, normalizer, team)

@@ -9,10 +9,20 @@ from pyarrow import parquet
 
 from made_up_rows import GRAMMAR, invented, row, settings
 from tinyguardrail.attacks.registry import FAMILIES
-from tinyguardrail.data.records import Record, RecordError, parent_of, read_records, write_records
+from tinyguardrail.data.records import SPLITS, Record, RecordError, parent_of, read_records, write_records
 from tinyguardrail.synthesis.splits import SplitError, split_of
 from tinyguardrail.synthesis.synthesis import synthesize
 from tinyguardrail_paper.settings.params import Params
+
+THREAT_OF_FAMILY = {
+    "instruction_override": "injection",
+    "plain_request": "harm",
+    "composed_indirect": "injection",
+    "composed_frame": "jailbreak",  # a harmful request in the frame of a technique
+    "composed_request": "harm",  # the same between polite words
+    "topic_counterfactual": "harm",
+    "scenario_counterfactual": "jailbreak",
+}
 
 
 def authored() -> list[Record]:
@@ -25,9 +35,10 @@ def authored() -> list[Record]:
         "plain_request": "jailbreak",
     }
     return [
-        row(invented(f"{kind}{n}", 20 if kind == "email" else 9), label, f"{kind}{n}", "", family=kind)
+        row(text, label, f"{kind}{n}", "", family=kind, threat=THREAT_OF_FAMILY.get(kind, "none"))
         for kind, label in kinds.items()
         for n in range(60)
+        for text in [invented(f"{kind}{n}", 20 if kind == "email" else 9)]
     ]
 
 
@@ -56,11 +67,7 @@ def made(raw: Path, params: Params, name: str = "splits"):
     folder.mkdir(exist_ok=True)
     card = synthesize(raw, folder, GRAMMAR, params)
     assert not list(folder.parent.glob(".rows*")), "scratch files are left"
-    return [
-        record
-        for split in ("train", "validation", "test")
-        for record in read_records(folder / f"{split}.parquet")
-    ], card
+    return [record for split in SPLITS for record in read_records(folder / f"{split}.parquet")], card
 
 
 def test_planted_tasks_of_a_split_stand_in_documents_of_that_split(raw):
@@ -107,6 +114,40 @@ def test_parents_keep_together_and_obfuscations_keep_the_intent_of_their_parent(
     for record in records:
         if record.transform != "none":
             assert (record.label == "benign") in intent[record.parent_id]
+
+
+def test_every_threat_says_what_it_is_after_in_the_clear_and_hidden(raw):
+    records, _ = made(raw, settings())
+    plain, seen = {}, Counter()
+    for record in records:
+        if record.transform == "none" and record.label != "benign":
+            if record.family in THREAT_OF_FAMILY:
+                assert record.threat == THREAT_OF_FAMILY[record.family]
+            seen[record.family] += 1
+            plain.setdefault(record.parent_id, set()).add(record.threat)
+    assert seen.keys() >= THREAT_OF_FAMILY.keys()
+    hidden = [record for record in records if record.label == "obfuscation"]
+    assert all(record.threat in plain[record.parent_id] for record in hidden)
+    assert {record.threat for record in hidden} >= {"injection", "harm"}
+
+
+def test_a_dev_source_stands_apart_and_holds_no_test_text(raw):
+    def of(name, n, split):
+        return row(invented(f"{name}{n}", 12), parent=f"{name}{n}", split=split, source=name)
+
+    test_rows = [of("notinject", n, "test") for n in range(20)]
+    copies = [of("ud_pud", n, "dev") for n in range(30)]
+    copies.append(test_rows[3]._replace(source="ud_pud", parent_id="own", split="dev"))
+    trained_on = of("xquad", 1, "")._replace(text=copies[5].text)
+    write_records(raw / "notinject.parquet", test_rows)
+    write_records(raw / "ud_pud.parquet", copies)
+    write_records(raw / "xquad.parquet", [trained_on])
+    names = ["authored", "docstrings", "code", "notinject", "ud_pud", "xquad"]
+    records, card = made(raw, settings(data__sources=names))
+    dev = [record for record in records if record.split == "dev"]
+    assert dev == copies[:30]
+    assert trained_on.text not in {record.text for record in records if record.split != "dev"}
+    assert card.removed["near a test row", "ud_pud", "notinject"] == 1
 
 
 def test_compositions_are_made_of_texts_of_their_own_split(raw):

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from made_up_rows import usual_threat
 from synthetic_results import write_results
 from synthetic_scores import LABELS
 from tinyguardrail.data.records import Record, write_records
@@ -90,7 +91,15 @@ def test_only_texts_that_go_deep_are_attacked_and_every_question_is_counted():
 
 def row(label, number, split="test", transform="none"):
     return Record(
-        f"text {label} {number}", label, "authored", "x", transform, f"{label}{number}", "en", split
+        f"text {label} {number}",
+        label,
+        "authored",
+        "x",
+        transform,
+        f"{label}{number}",
+        "en",
+        split,
+        usual_threat(label),
     )
 
 

@@ -18,6 +18,7 @@ import torch
 from ruamel.yaml import YAML
 
 from english_texts import ENGLISH
+from made_up_rows import usual_threat
 from synthetic_results import write_results
 from tinyguardrail.attacks.registry import FAMILIES
 from tinyguardrail.data.records import Record, write_records
@@ -48,13 +49,25 @@ def settings_of(**changes: int) -> LeaveOneOut:
 def split_rows(split: str, copies: int = 2) -> list[Record]:
     """Plain rows, then threats and controls of every transform in turn, as `synthesize` writes them."""
     rows = [
-        Record(f"{split} {n}", label, "authored", "everyday", "none", f"{split}/{n}", "en", split)
+        Record(
+            f"{split} {n}",
+            label,
+            "authored",
+            "everyday",
+            "none",
+            f"{split}/{n}",
+            "en",
+            split,
+            usual_threat(label),
+        )
         for n, label in enumerate(["benign", "jailbreak"] * 6)
     ]
     for (family, transform), n in product(TRANSFORMS, range(copies)):
         for label in ("obfuscation", "benign"):
             text, parent = f"{split} {transform} {label} {n}", f"{split}/{label}/{n}"
-            rows.append(Record(text, label, "authored", family, transform, parent, "en", split))
+            rows.append(
+                Record(text, label, "authored", family, transform, parent, "en", split, usual_threat(label))
+            )
     return rows
 
 

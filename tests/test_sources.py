@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 
 import tinyguardrail.sources.registry as registry
-from tinyguardrail.data.records import read_records
+from tinyguardrail.data.records import Record, read_records
 from tinyguardrail.sources.docstrings import mine_code
 from tinyguardrail.sources.download import sha256_of
 from tinyguardrail.sources.registry import fetch_source, find_source, not_requested, read_sources, sources
@@ -73,6 +73,19 @@ def test_every_file_is_pinned_and_no_two_differ_in_hash_alone():
             assert hashes.setdefault(file.url, (file.sha256, file.bytes)) == (file.sha256, file.bytes)
 
 
+def test_every_family_that_a_loader_calls_a_threat_has_one_kind():
+    record = Record("text", "jailbreak", "advbench", "plain_request", "none", "p", "en")
+    assert find_source("advbench").threat_of(record) == "harm"
+    assert find_source("jbb_artifacts").threat_of(record._replace(family="pair")) == "jailbreak"
+    assert find_source("advbench").threat_of(record._replace(label="benign", family="new")) == "none"
+    with pytest.raises(SourceError, match="source advbench: threats says nothing of family new, whose rows"):
+        find_source("advbench").threat_of(record._replace(family="new"))
+    with pytest.raises(
+        SourceError, match="calls family plain_request harm, but its rows are direct_injection"
+    ):
+        find_source("advbench").threat_of(record._replace(label="direct_injection"))
+
+
 def test_every_source_says_how_it_is_labelled_in_one_sentence():
     for source in sources().values():
         assert source.label_rule.endswith("."), source.name
@@ -109,6 +122,12 @@ def test_a_good_row_is_read(tmp_path):
         ("loader: awesome_prompts", "loader: authored", r"needs no download"),
         ("name: some_set", "name: Some Set", r"source Some Set: name"),
         ("  page: https://example.org/set\n", "", r"page is missing"),
+        (
+            "  loader: awesome",
+            "  threats: {x: rude}\n  loader: awesome",
+            r"source some_set: threats\.x: .*'harm'",
+        ),
+        ("  files:", "  files:\n    - {name: own.csv, role: dev}", r"neither trained on nor a test"),
         ("- name: some_set", "name: some_set", r"not YAML|expected a list"),
     ],
 )

@@ -76,8 +76,8 @@ class RecordWriter:
             raise RecordError(f"{self.path}: row {self.rows}: unknown label {record.label!r}; one of {known}")
         if record.threat not in THREATS or (record.threat == NO_THREAT) != (record.label == BENIGN):
             raise RecordError(
-                f"{self.path}: row {self.rows} of source {record.source}: threat {record.threat!r} does not go "
-                f"with label {record.label!r}; threats are {', '.join(THREATS)}"
+                f"{self.path}: row {self.rows} of source {record.source}: threat {record.threat!r} does not "
+                f"go with label {record.label!r}; threats are {', '.join(THREATS)}"
             )
         if not record.text.strip():
             raise RecordError(f"{self.path}: row {self.rows} of source {record.source} has no text")

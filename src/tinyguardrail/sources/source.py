@@ -83,13 +83,13 @@ class Source(Strict):
             raise ValueError("page is missing")
         if bool(self.files) == bool(self.hub):
             raise ValueError("needs either files or hub")
+        roles = {file.role for file in self.files} - {"reference"}
+        if "dev" in roles and len(roles) > 1:
+            raise ValueError(f"a dev source is neither trained on nor a test, but files have {sorted(roles)}")
         if self.access != "on_request" and any(file.sha256 is None for file in self.files):
             raise ValueError("every file needs url, sha256 and bytes, unless access is on_request")
         if len({file.name for file in self.files}) != len(self.files):
             raise ValueError("file names must all differ")
-        roles = {file.role for file in self.files} - {"reference"}
-        if "dev" in roles and len(roles) > 1:
-            raise ValueError(f"a dev source is neither trained on nor a test, but files have {sorted(roles)}")
         return self
 
     def threat_of(self, record: Record) -> str:

@@ -15,12 +15,12 @@ GRAMMAR = Grammar(ROOT / "data/corpus/grammar")
 
 def row(text="some text", label="benign", parent="p", split="train", **changes):
     fields = {"source": "authored", "family": "f", "transform": "none", "language": "en", **changes}
-    return Record(text, label, parent_id=parent, split=split, **{"threat": usual_threat(label), **fields})
+    return Record(text, label, parent_id=parent, split=split, **{"intent": usual_intent(label), **fields})
 
 
-def usual_threat(label):
+def usual_intent(label):
     """What a row of a label is after where a test does not say."""
-    return {"benign": "none", "direct_injection": "injection"}.get(label, "jailbreak")
+    return {"benign": "benign", "direct_injection": "injection"}.get(label, "jailbreak")
 
 
 def invented(seed: str, words: int) -> str:

@@ -17,9 +17,9 @@ def test_records_survive_parquet(tmp_path):
     [
         (row(label="nice"), "row 1: unknown label 'nice'"),
         (row(" "), "no text"),
-        (row(threat="harm"), "row 1 of source authored: threat 'harm' does not go with label 'benign'"),
-        (row(label="jailbreak", threat="none"), "threat 'none' does not go with label 'jailbreak'"),
-        (row(label="jailbreak", threat="rude"), "threats are none, injection, jailbreak, harm"),
+        (row(intent="harm"), "row 1 of source authored: intent 'harm' does not go with label 'benign'"),
+        (row(label="jailbreak", intent="benign"), "intent 'benign' does not go with label 'jailbreak'"),
+        (row(label="jailbreak", intent="rude"), "intents are benign, injection, jailbreak, harm"),
     ],
 )
 def test_a_bad_row_is_named_and_nothing_is_written(tmp_path, bad, says):

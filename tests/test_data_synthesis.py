@@ -14,7 +14,7 @@ from tinyguardrail.synthesis.splits import SplitError, split_of
 from tinyguardrail.synthesis.synthesis import synthesize
 from tinyguardrail_paper.settings.params import Params
 
-THREAT_OF_FAMILY = {
+INTENT_OF_FAMILY = {
     "instruction_override": "injection",
     "plain_request": "harm",
     "composed_indirect": "injection",
@@ -35,7 +35,7 @@ def authored() -> list[Record]:
         "plain_request": "jailbreak",
     }
     return [
-        row(text, label, f"{kind}{n}", "", family=kind, threat=THREAT_OF_FAMILY.get(kind, "none"))
+        row(text, label, f"{kind}{n}", "", family=kind, intent=INTENT_OF_FAMILY.get(kind, "benign"))
         for kind, label in kinds.items()
         for n in range(60)
         for text in [invented(f"{kind}{n}", 20 if kind == "email" else 9)]
@@ -121,14 +121,14 @@ def test_every_threat_says_what_it_is_after_in_the_clear_and_hidden(raw):
     plain, seen = {}, Counter()
     for record in records:
         if record.transform == "none" and record.label != "benign":
-            if record.family in THREAT_OF_FAMILY:
-                assert record.threat == THREAT_OF_FAMILY[record.family]
+            if record.family in INTENT_OF_FAMILY:
+                assert record.intent == INTENT_OF_FAMILY[record.family]
             seen[record.family] += 1
-            plain.setdefault(record.parent_id, set()).add(record.threat)
-    assert seen.keys() >= THREAT_OF_FAMILY.keys()
+            plain.setdefault(record.parent_id, set()).add(record.intent)
+    assert seen.keys() >= INTENT_OF_FAMILY.keys()
     hidden = [record for record in records if record.label == "obfuscation"]
-    assert all(record.threat in plain[record.parent_id] for record in hidden)
-    assert {record.threat for record in hidden} >= {"injection", "harm"}
+    assert all(record.intent in plain[record.parent_id] for record in hidden)
+    assert {record.intent for record in hidden} >= {"injection", "harm"}
 
 
 def test_a_dev_source_stands_apart_and_holds_no_test_text(raw):

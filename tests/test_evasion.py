@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from made_up_rows import usual_threat
+from made_up_rows import usual_intent
 from synthetic_results import write_results
 from synthetic_scores import LABELS
 from tinyguardrail.data.records import Record, write_records
@@ -99,7 +99,7 @@ def row(label, number, split="test", transform="none"):
         f"{label}{number}",
         "en",
         split,
-        usual_threat(label),
+        usual_intent(label),
     )
 
 

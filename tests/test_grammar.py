@@ -11,7 +11,7 @@ from tinyguardrail.synthesis.grammar import Grammar
 ROOT = Path(__file__).parent.parent
 GOOD = """- kind: trigger_words_counterfactual
   language: en
-  threat: harm
+  intent: harm
   frame: "How do I kill {object}?"
   harmless: ["a process"]
   hostile: ["my neighbour"]
@@ -46,7 +46,7 @@ def test_three_kinds_of_entries_are_told_apart(tmp_path):
     [
         ("kill {object}", "kill it", r"entry 1: frame: .*must hold \{object\} once"),
         ("{request}", "{request} {request}", r"entry 2: frames\.0: .*must hold \{request\} once"),
-        ("threat: harm", "threat: benign", "entry 1: threat"),
+        ("intent: harm", "intent: benign", "entry 1: intent"),
         ("label: benign", "label: nice", "entry 2: label"),
         ('["a process"]', '["a process", "a process"]', "entry 1: harmless: .*all differ"),
         ("openers:", "opener:", "entry 3: expected a mapping with one of the keys"),

@@ -18,7 +18,7 @@ import torch
 from ruamel.yaml import YAML
 
 from english_texts import ENGLISH
-from made_up_rows import usual_threat
+from made_up_rows import usual_intent
 from synthetic_results import write_results
 from tinyguardrail.attacks.registry import FAMILIES
 from tinyguardrail.data.records import Record, write_records
@@ -58,7 +58,7 @@ def split_rows(split: str, copies: int = 2) -> list[Record]:
             f"{split}/{n}",
             "en",
             split,
-            usual_threat(label),
+            usual_intent(label),
         )
         for n, label in enumerate(["benign", "jailbreak"] * 6)
     ]
@@ -66,7 +66,7 @@ def split_rows(split: str, copies: int = 2) -> list[Record]:
         for label in ("obfuscation", "benign"):
             text, parent = f"{split} {transform} {label} {n}", f"{split}/{label}/{n}"
             rows.append(
-                Record(text, label, "authored", family, transform, parent, "en", split, usual_threat(label))
+                Record(text, label, "authored", family, transform, parent, "en", split, usual_intent(label))
             )
     return rows
 

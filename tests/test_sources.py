@@ -75,15 +75,15 @@ def test_every_file_is_pinned_and_no_two_differ_in_hash_alone():
 
 def test_every_family_that_a_loader_calls_a_threat_has_one_kind():
     record = Record("text", "jailbreak", "advbench", "plain_request", "none", "p", "en")
-    assert find_source("advbench").threat_of(record) == "harm"
-    assert find_source("jbb_artifacts").threat_of(record._replace(family="pair")) == "jailbreak"
-    assert find_source("advbench").threat_of(record._replace(label="benign", family="new")) == "none"
+    assert find_source("advbench").intent_of(record) == "harm"
+    assert find_source("jbb_artifacts").intent_of(record._replace(family="pair")) == "jailbreak"
+    assert find_source("advbench").intent_of(record._replace(label="benign", family="new")) == "benign"
     with pytest.raises(SourceError, match="source advbench: threats says nothing of family new, whose rows"):
-        find_source("advbench").threat_of(record._replace(family="new"))
+        find_source("advbench").intent_of(record._replace(family="new"))
     with pytest.raises(
         SourceError, match="calls family plain_request harm, but its rows are direct_injection"
     ):
-        find_source("advbench").threat_of(record._replace(label="direct_injection"))
+        find_source("advbench").intent_of(record._replace(label="direct_injection"))
 
 
 def test_every_source_says_how_it_is_labelled_in_one_sentence():

@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 import pyarrow as pa
 from pyarrow import parquet
 
-from tinyguardrail.data.labels import BENIGN, LABELS, NO_THREAT, THREATS
+from tinyguardrail.data.labels import BENIGN, INTENTS, LABELS
 from tinyguardrail_common.errors import UserError
 from tinyguardrail_common.files import atomic_file
 
@@ -21,7 +21,7 @@ BATCH_ROWS = 4096
 class Record(NamedTuple):
     """One text.
 
-    `parent_id` ties every variant of one text together: splits and clusters go by it. `threat` stays with
+    `parent_id` ties every variant of one text together: splits and clusters go by it. `intent` stays with
     a text that is obfuscated, where `label` becomes obfuscation.
     """
 
@@ -33,7 +33,7 @@ class Record(NamedTuple):
     parent_id: str
     language: str
     split: str = ""
-    threat: str = NO_THREAT
+    intent: str = BENIGN
 
 
 SCHEMA = pa.schema([(name, pa.string()) for name in Record._fields])
@@ -54,7 +54,7 @@ class RecordWriter:
     The file takes its name when the `with` block ends without an error.
 
     Raises:
-        RecordError: a label is unknown, contradicts the threat, or a text is empty; the row is named.
+        RecordError: a label is unknown, contradicts the intent, or a text is empty; the row is named.
     """
 
     def __init__(self, path: Path) -> None:
@@ -74,10 +74,10 @@ class RecordWriter:
         if record.label not in LABELS:
             known = ", ".join(LABELS)
             raise RecordError(f"{self.path}: row {self.rows}: unknown label {record.label!r}; one of {known}")
-        if record.threat not in THREATS or (record.threat == NO_THREAT) != (record.label == BENIGN):
+        if record.intent not in INTENTS or (record.intent == BENIGN) != (record.label == BENIGN):
             raise RecordError(
-                f"{self.path}: row {self.rows} of source {record.source}: threat {record.threat!r} does not "
-                f"go with label {record.label!r}; threats are {', '.join(THREATS)}"
+                f"{self.path}: row {self.rows} of source {record.source}: intent {record.intent!r} does not "
+                f"go with label {record.label!r}; intents are {', '.join(INTENTS)}"
             )
         if not record.text.strip():
             raise RecordError(f"{self.path}: row {self.rows} of source {record.source} has no text")

@@ -15,14 +15,14 @@ PUBLIC_LABELS = tuple(label for label in LABELS if label != OBFUSCATION)  # obfu
 def clean(
     records: Iterable[Record], source: Source, dropped: Counter[str], max_characters: int | None
 ) -> Iterator[Record]:
-    """The rows that stay, with their language and threat; the others are counted by reason in `dropped`.
+    """The rows that stay, with their language and intent; the others are counted by reason in `dropped`.
 
     Dropped are rows without text (`no_text`), with lone surrogates (`not_unicode`), over
     `max_characters` (`too_long`), and exact copies (`copy`) among rows that are still to be split:
     a published test split stays as published. Control characters stay, because attacks use them.
 
     Raises:
-        SourceError: a label is none of `PUBLIC_LABELS`, or as in `Source.threat_of`.
+        SourceError: a label is none of `PUBLIC_LABELS`, or as in `Source.intent_of`.
     """
     seen: set[bytes] = set()
     for record in records:
@@ -38,7 +38,7 @@ def clean(
             dropped[reason] += 1
         else:
             language = detect(record.text) if record.language == DETECT else record.language
-            yield record._replace(language=language, threat=source.threat_of(record))
+            yield record._replace(language=language, intent=source.intent_of(record))
 
 
 def _flaw(text: str, max_characters: int | None) -> str | None:

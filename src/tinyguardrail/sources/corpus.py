@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from tinyguardrail.data.labels import LABEL_OF_THREAT
+from tinyguardrail.data.labels import LABEL_OF_INTENT
 from tinyguardrail.data.records import NO_TRANSFORM, Record, parent_of
 from tinyguardrail.sources.cleaning import PUBLIC_LABELS
 from tinyguardrail.sources.reading import read_text
@@ -48,10 +48,10 @@ def corpus_files(folder: Path) -> list[Path]:
     return files
 
 
-def authored_row(text: str, threat: str, family: str, language: str, parent: str) -> Record:
+def authored_row(text: str, intent: str, family: str, language: str, parent: str) -> Record:
     """A row made of what people wrote for this project; `parent` is the text that it is made of."""
-    label, parent_id = LABEL_OF_THREAT[threat], parent_of(SOURCE, parent)
-    return Record(text, label, SOURCE, family, NO_TRANSFORM, parent_id, language, threat=threat)
+    label, parent_id = LABEL_OF_INTENT[intent], parent_of(SOURCE, parent)
+    return Record(text, label, SOURCE, family, NO_TRANSFORM, parent_id, language, intent=intent)
 
 
 def _read_file(path: Path) -> Iterator[tuple[str, Record]]:

@@ -117,7 +117,7 @@ Builtin = Callable[[Path, Data, Path], Fetched]  # of where to write, the settin
 
 def _authored(target: Path, settings: Data, corpus: Path) -> Fetched:
     source = find_source(SOURCE)
-    records = [record._replace(threat=source.threat_of(record)) for record in read_corpus(corpus)]
+    records = [record._replace(intent=source.intent_of(record)) for record in read_corpus(corpus)]
     write_records(target, records)
     hashes = {path.name: sha256_of(path) for path in sorted(corpus.glob("*.yaml"))}
     return Fetched(len(records), {}, hashes, {})  # a repeated text is an error there

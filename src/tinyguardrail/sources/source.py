@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tinyguardrail.data.labels import BENIGN, LABEL_OF_THREAT, NO_THREAT, THREATS
+from tinyguardrail.data.labels import BENIGN, INTENTS, LABEL_OF_INTENT
 from tinyguardrail.data.records import Record
 from tinyguardrail.sources.language import LANGUAGES
 from tinyguardrail_common.errors import UserError
@@ -65,7 +65,7 @@ class Source(Strict):
     page: str | None = None
     about: Text
     label_rule: Text
-    threats: dict[Text, Literal[THREATS[1:]]] = Field(default_factory=dict)  # by family, of rows not benign
+    threats: dict[Text, Literal[INTENTS[1:]]] = Field(default_factory=dict)  # by family, of rows not benign
     loader: Text  # module.function of `loaders`, or one of `BUILTIN_LOADERS`
     language: Language  # of all its rows, or `detect`
     access: Literal["open", "gated", "on_request"]
@@ -92,26 +92,26 @@ class Source(Strict):
             raise ValueError("file names must all differ")
         return self
 
-    def threat_of(self, record: Record) -> str:
+    def intent_of(self, record: Record) -> str:
         """What a row is after, by its family.
 
         Raises:
             SourceError: `threats` lacks the family of a row that is not benign, or contradicts its label.
         """
         if record.label == BENIGN:
-            return NO_THREAT
-        threat = self.threats.get(record.family)
-        if threat is None:
+            return BENIGN
+        intent = self.threats.get(record.family)
+        if intent is None:
             raise SourceError(
                 f"source {self.name}: threats says nothing of family {record.family}, whose rows are "
-                f"{record.label}; add it with one of {', '.join(THREATS[1:])}"
+                f"{record.label}; add it with one of {', '.join(INTENTS[1:])}"
             )
-        if LABEL_OF_THREAT[threat] != record.label:
+        if LABEL_OF_INTENT[intent] != record.label:
             raise SourceError(
-                f"source {self.name}: threats calls family {record.family} {threat}, but its rows are "
+                f"source {self.name}: threats calls family {record.family} {intent}, but its rows are "
                 f"{record.label}"
             )
-        return threat
+        return intent
 
     @property
     def inputs(self) -> list[SourceFile]:

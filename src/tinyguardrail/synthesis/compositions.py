@@ -148,7 +148,7 @@ def _indirect(pools: Pools, language: str, rng: Random) -> tuple[Record, Record]
     if language in pools.about:
         asked = rng.choice(pools.about[language])
         if rng.random() < UNRELATED_SHARE:
-            payload = request._replace(label="direct_injection", threat="injection")
+            payload = request._replace(label="direct_injection", intent="injection")
             tasks = pools.tasks[language, document.family in CODE_DOCUMENTS]
             if tasks and rng.random() < PLANTED_TASK_SHARE:
                 task = rng.choice(tasks)
@@ -185,6 +185,6 @@ def _framed(pools: Pools, language: str, rng: Random) -> tuple[Record, Record]:
     else:
         text = rng.choice(pools.frames[language, "jailbreak"]).replace("{request}", request.text)
     asked = rng.choice(pools.frames[language, BENIGN]).replace("{request}", harmless.text)
-    return request._replace(text=text, family=FRAMED, threat="jailbreak"), harmless._replace(
+    return request._replace(text=text, family=FRAMED, intent="jailbreak"), harmless._replace(
         text=asked, family=FRAMED
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from random import Random
 
-from tinyguardrail.data.labels import NO_THREAT
+from tinyguardrail.data.labels import BENIGN
 from tinyguardrail.data.records import Record
 from tinyguardrail.sources.corpus import authored_row
 from tinyguardrail.synthesis.entries import Documents, Table, Template
@@ -30,7 +30,7 @@ def sampled_documents(grammar: Grammar, wanted: int, seed: int) -> Iterator[Reco
     rng = Random(f"{seed}:documents")
     templates = list(_templates(grammar))
     drawn = (
-        [authored_row(make(rng), NO_THREAT, family, language, key)]
+        [authored_row(make(rng), BENIGN, family, language, key)]
         for _ in range(VARIANTS)
         for language, family, key, make in rng.sample(templates, len(templates))
     )

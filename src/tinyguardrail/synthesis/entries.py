@@ -52,10 +52,10 @@ class Entry(Strict):
 
 
 class Counterfactual(Entry):
-    """A frame whose object alone decides between benign and `threat`."""
+    """A frame whose object alone decides between benign and `intent`."""
 
     kind: str
-    threat: Literal["harm", "injection"]
+    intent: Literal["harm", "injection"]
     frame: _slots("object", once="object")
     harmless: Texts
     hostile: Texts

@@ -15,7 +15,7 @@ from random import Random
 
 import numpy as np
 
-from tinyguardrail.data.labels import BENIGN, NO_THREAT
+from tinyguardrail.data.labels import BENIGN
 from tinyguardrail.data.params import Data
 from tinyguardrail.data.records import NO_TRANSFORM, SPLITS, Record
 from tinyguardrail.sources.corpus import authored_row
@@ -153,9 +153,9 @@ def counterfactual_pairs(grammar: Grammar, wanted: int, seed: int) -> Iterator[R
                 dress = grammar.dress(frame.language, dressing, rng)
                 yield [
                     authored_row(
-                        dress(frame.fill(value)), threat, COUNTERFACTUAL, frame.language, frame.frame
+                        dress(frame.fill(value)), intent, COUNTERFACTUAL, frame.language, frame.frame
                     )
-                    for value, threat in ((harmless, NO_THREAT), (hostile, frame.threat))
+                    for value, intent in ((harmless, BENIGN), (hostile, frame.intent))
                 ]
 
     check_pool("trigger_words", wanted, (yield from distinct(candidates(), wanted)))

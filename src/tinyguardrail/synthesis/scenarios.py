@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from random import Random
 
-from tinyguardrail.data.labels import BENIGN, NO_THREAT
+from tinyguardrail.data.labels import BENIGN
 from tinyguardrail.data.params import Data
 from tinyguardrail.data.records import Record
 from tinyguardrail.sources.corpus import authored_row
@@ -57,7 +57,7 @@ def _pairs(grammar: Grammar, mine: Callable[[str], bool], rng: Random) -> Iterat
             made.add(text)
             counterfactual = filled.replace("{task}", nearest(hostile, task, rng))
             yield (
-                authored_row(text, NO_THREAT, FAMILY, language, shell),
+                authored_row(text, BENIGN, FAMILY, language, shell),
                 authored_row(counterfactual, "jailbreak", COUNTERFACTUAL_FAMILY, language, shell),
             )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from random import Random
 
-from tinyguardrail.data.labels import BENIGN, NO_THREAT
+from tinyguardrail.data.labels import BENIGN
 from tinyguardrail.data.params import Data
 from tinyguardrail.data.records import Record
 from tinyguardrail.sources.corpus import authored_row
@@ -57,7 +57,7 @@ def _pairs(grammar: Grammar, mine: Callable[[str], bool], rng: Random) -> Iterat
             dress = grammar.dress(language, rng.randint(1 if again else 1 - BARE, 3), rng)
             other = nearest(unkind, frame, rng)
             yield (
-                authored_row(dress(_fill(frame, topic)), NO_THREAT, FAMILY, language, frame),
+                authored_row(dress(_fill(frame, topic)), BENIGN, FAMILY, language, frame),
                 authored_row(dress(_fill(other, topic)), "harm", COUNTERFACTUAL_FAMILY, language, other),
             )
 

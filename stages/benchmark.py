@@ -25,7 +25,7 @@ def main(params: Params, seed: int) -> None:
     scores = BranchScores(*(np.concatenate(field) for field in zip(*scored, strict=True)))
     branches = (scores.fast, scores.deep, scores.router_score)
     columns = GUARD.row_columns(dict(enumerate(rows)))
-    columns |= branch_columns(guard.labels, *(each.astype(np.float32) for each in branches))
+    columns |= branch_columns(guard.intents, *(each.astype(np.float32) for each in branches))
     columns |= {"tokens": scores.tokens, "found_family": scores.family}
     GUARD.write(GUARD.folder / f"{seed_name(seed)}.parquet", columns)
 

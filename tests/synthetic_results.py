@@ -57,8 +57,8 @@ def _write_ablation(folder: Path, rows: list[dict[str, Any]]) -> None:
             table = pa.table({name: turned.get(name, table[name]) for name in table.column_names})
         labels = [row["label"] for row in rows]
         rounded = ["benign" if place % 50 == 0 else label for place, label in enumerate(labels)]
-        table = table.append_column("fp32_label", pa.array(labels))
-        write_table(folder / f"{arm}.parquet", table.append_column("int8_label", pa.array(rounded)))
+        table = table.append_column("fp32_intent", pa.array(labels))
+        write_table(folder / f"{arm}.parquet", table.append_column("int8_intent", pa.array(rounded)))
 
 
 def _write_leave_one_out(folder: Path, generator: np.random.Generator, count: int = 30) -> None:
@@ -99,10 +99,10 @@ def _write_training(path: Path, generator: np.random.Generator, steps: int = 300
 
 
 def _export() -> dict[str, Any]:
-    precision = {"size_mb": 279.5, "max_abs_difference": 0.00002, "label_agreement": 1.0}
-    small = {"size_mb": 71.2, "max_abs_difference": 0.31, "label_agreement": 0.984}
+    precision = {"size_mb": 279.5, "max_abs_difference": 0.00002, "intent_agreement": 1.0}
+    small = {"size_mb": 71.2, "max_abs_difference": 0.31, "intent_agreement": 0.984}
     against = {"rows": 400, "macro_f1_fp32": 0.71, "macro_f1_int8": 0.708}
-    against |= {"label_agreement": 0.98, "verdict_agreement": 0.9925, "blocking_threshold": 0.31}
+    against |= {"intent_agreement": 0.98, "verdict_agreement": 0.9925, "blocking_threshold": 0.31}
     return {
         "parameters": 69_800_000,
         "precisions": {"fp32": precision, "int8": small},

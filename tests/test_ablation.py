@@ -110,9 +110,9 @@ def test_only_real_differences_are_significant(found):
 def test_labels_kept_by_int8_are_counted_over_test_rows(found):
     table = pq.read_table(FOLDER / "adversarial.parquet").to_pandas()
     table = table[table["split"] == "test"]
-    expected = (table["fp32_label"] == table["int8_label"]).mean()
+    expected = (table["fp32_intent"] == table["int8_intent"]).mean()
     assert expected < 1
-    assert found["adversarial"]["int8_same_label"].mean == pytest.approx(expected)
+    assert found["adversarial"]["int8_same_intent"].mean == pytest.approx(expected)
 
 
 def test_the_table_has_every_arm(found):

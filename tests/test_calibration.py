@@ -44,10 +44,10 @@ def test_the_raw_error_is_that_of_the_branch_that_answers(scores, split):
     decisions, found = evaluate(scores)
     rows = scores.split(split)
     raw = np.where(decisions.deep[0][:, None], scores.deep[0], scores.fast[0])
-    expected = calibration_error(raw[rows], scores.label[rows])
+    expected = calibration_error(raw[rows], scores.intent[rows])
     assert found[f"{split}_raw_ece"].mean == pytest.approx(expected)
     assert found[f"{split}_raw_ece"].n == rows.sum()
-    calibrated = calibration_error(decisions.probabilities[0][rows], scores.label[rows])
+    calibrated = calibration_error(decisions.probabilities[0][rows], scores.intent[rows])
     assert found[f"{split}_ece"].mean == pytest.approx(calibrated)
 
 
@@ -63,7 +63,7 @@ def test_a_sharpened_model_is_repaired_by_its_temperature(scores):
 
 def test_false_positives_of_plain_and_obfuscated_text_are_counted_apart(scores):
     decisions, found = evaluate(scores)
-    benign = scores.split("test") & (scores.label == 0)
+    benign = scores.split("test") & (scores.intent == 0)
     plain = scores.rows["transform"] == "none"
     for name, rows in (("plain_", benign & plain), ("obfuscated_", benign & ~plain), ("", benign)):
         rate = found[f"test_{name}false_positive_rate"]

@@ -44,12 +44,12 @@ def test_operating_points_are_the_best_of_all_thresholds(rows, limit):
 def test_rates_count_only_their_own_class(scores):
     decisions, rows = decide(scores, 0.5, 0.05), np.flatnonzero(scores.split("test"))
     sample = Sample(rows, scores, decisions, ParentBootstrap(scores.rows["parent_id"], 50, 0), 10)
-    blocked, threat = decisions.blocked[:, rows], scores.label[rows] != 0
+    blocked, threat = decisions.blocked[:, rows], scores.intent[rows] != 0
     for name, own in (("recall", threat), ("false_positive_rate", ~threat)):
         found = metric(name).measure(sample)
         assert found.values == pytest.approx(blocked[:, own].mean(axis=1))
         assert (found.n, found.format) == (own.sum(), "percent")
-    right = decisions.probabilities[:, rows].argmax(axis=-1) == scores.label[rows]
+    right = decisions.probabilities[:, rows].argmax(axis=-1) == scores.intent[rows]
     assert metric("accuracy").measure(sample).values == pytest.approx(right.mean(axis=1))
 
 

@@ -137,6 +137,6 @@ def test_the_agreement_of_two_precisions_is_counted_in_labels_and_in_verdicts():
     assert found["rows"] == 4
     assert found["blocking_threshold"] == pytest.approx(0.19)  # the highest of twenty benign scores
     assert found["verdict_agreement"] == 3 / 4  # t1
-    assert found["label_agreement"] == 3 / 4  # t2
+    assert found["intent_agreement"] == 3 / 4  # t2
     assert found["macro_f1_fp32"] == pytest.approx((4 / 5 + 2 / 3) / 2)  # one jailbreak of two is missed
     assert found["macro_f1_int8"] == 1.0

@@ -43,7 +43,7 @@ def routed(scores):
 
 
 def right(scores, branch):
-    return getattr(scores, branch).argmax(axis=-1) == scores.label
+    return getattr(scores, branch).argmax(axis=-1) == scores.intent
 
 
 def compare(scores):
@@ -98,7 +98,7 @@ def test_a_router_that_sends_nothing_deep_has_rivals_that_do_neither(scores):
 def test_the_oracle_gains_one_right_answer_for_every_row_it_may_send(scores, threshold):
     deep, test = scores.router >= threshold, scores.split("test")
     gained = right(scores, "deep") & ~right(scores, "fast")
-    found = decide_routes(scores, oracle(scores, deep), TARGET).predicted == scores.label
+    found = decide_routes(scores, oracle(scores, deep), TARGET).predicted == scores.intent
     for seed in range(2):
         budget = min(deep[seed, test].sum(), gained[seed, test].sum())
         expected = right(scores, "fast")[seed, test].sum() + budget
@@ -172,7 +172,7 @@ def test_the_oracle_is_no_rival(compared):
 
 
 def test_a_test_split_of_one_side_is_refused(scores):
-    label = np.where(scores.split("test"), 0, scores.label)
+    label = np.where(scores.split("test"), 0, scores.intent)
     with pytest.raises(InputError, match=r"test\.parquet: untransformed rows are all threats or all benign"):
         compare(replace(scores, label=label))
 
@@ -238,7 +238,7 @@ def test_the_distribution_counts_each_group_by_itself(scores, routed):
 def test_router_scores_are_shares_of_each_labels_test_rows(scores):
     table = router_scores(scores)
     assert set(table) == {"router_score", *LABELS}
-    benign = scores.router[:, scores.split("test") & (scores.label == 0)]
+    benign = scores.router[:, scores.split("test") & (scores.intent == 0)]
     for label in LABELS:
         assert sum(table[label]) == pytest.approx(1)
     low = [

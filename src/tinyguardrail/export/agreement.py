@@ -24,20 +24,20 @@ def compare_precisions(
         target: false-positive rate of the threshold.
 
     Returns:
-        macro_f1_fp32, macro_f1_int8; label_agreement and verdict_agreement, shares of rows with
+        macro_f1_fp32, macro_f1_int8; intent_agreement and verdict_agreement, shares of rows with
         the same label, and blocked or passed alike; and the blocking_threshold.
     """
     benign = [row.text for row in validation if row.label == BENIGN]
     threshold = blocking_threshold(1 - int8.score(benign).probabilities[:, 0], target)
     texts = [row.text for row in test]
     exact, rounded = (guard.score(texts).probabilities for guard in (fp32, int8))
-    truth = np.array([int8.labels.index(row.label) for row in test])
+    truth = np.array([int8.intents.index(row.intent) for row in test])
     blocked = [1 - each[:, 0] >= threshold for each in (exact, rounded)]
     return {
         "rows": len(test),
         "macro_f1_fp32": macro_f1(truth, exact.argmax(-1)),
         "macro_f1_int8": macro_f1(truth, rounded.argmax(-1)),
-        "label_agreement": float((exact.argmax(-1) == rounded.argmax(-1)).mean()),
+        "intent_agreement": float((exact.argmax(-1) == rounded.argmax(-1)).mean()),
         "verdict_agreement": float((blocked[0] == blocked[1]).mean()),
         "blocking_threshold": threshold,
     }

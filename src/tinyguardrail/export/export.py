@@ -108,7 +108,7 @@ def check_parity(
         report[precision] = {
             "size_mb": round(path.stat().st_size / 1e6, 3),
             "max_abs_difference": round(difference, 5),
-            "label_agreement": float(same.mean()),
+            "intent_agreement": float(same.mean()),
         }
     return report
 

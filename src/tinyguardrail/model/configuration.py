@@ -4,7 +4,7 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
-from tinyguardrail.data.labels import LABELS
+from tinyguardrail.data.labels import INTENTS
 from tinyguardrail.model.auto_module import SavedWithAutoModule, in_auto_module
 from tinyguardrail.model.model_files import MODEL_TYPE
 
@@ -72,8 +72,8 @@ class GuardConfig(SavedWithAutoModule, PreTrainedConfig):
         self.router_threshold = router_threshold
         self.dropout = dropout
         self.layer_norm_eps = layer_norm_eps
-        kwargs.setdefault("id2label", dict(enumerate(LABELS)))
-        kwargs.setdefault("label2id", {label: index for index, label in enumerate(LABELS)})
+        kwargs.setdefault("id2label", dict(enumerate(INTENTS)))
+        kwargs.setdefault("label2id", {label: index for index, label in enumerate(INTENTS)})
         kwargs["auto_map"] = {
             "AutoConfig": in_auto_module("GuardConfig"),
             "AutoModelForSequenceClassification": in_auto_module("GuardForSequenceClassification"),

@@ -10,7 +10,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from tinyguardrail.data.labels import LABELS
+from tinyguardrail.data.labels import INTENTS
 from tinyguardrail_common.errors import UserError
 from tinyguardrail_common.files import read_json
 
@@ -50,7 +50,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def _check_labels(path: Path, found: Any) -> None:
-    expected = {str(index): label for index, label in enumerate(LABELS)}
+    expected = {str(index): label for index, label in enumerate(INTENTS)}
     if found != expected:
         raise ModelError(
             f"{path}: id2label is {json.dumps(found)}, expected {json.dumps(expected)}; {REMEDY}"

@@ -47,7 +47,7 @@ class GuardOutput(ModelOutput):
 
 
 class GuardForSequenceClassification(PreTrainedModel):
-    """Scores texts as benign, direct_injection, jailbreak or obfuscation.
+    """Tells what a text is after: nothing bad, injection, jailbreak or harm.
 
     `forward` computes both branches, as training and analysis need; the exported graph
     computes the deep branch only for the texts routed to it.

@@ -18,7 +18,7 @@ from tinyguardrail.model.model_files import CONFIG_FILE, TOKENIZER_FILE, read_mo
 from tinyguardrail.normalization.language_model import CharacterLanguageModel
 from tinyguardrail.normalization.normalizer import MAX_SEARCHED, Normalizer
 from tinyguardrail.runtime.spellings import distinct_spellings
-from tinyguardrail.runtime.verdict import Verdict, as_obfuscation
+from tinyguardrail.runtime.verdict import Verdict
 from tinyguardrail_common.errors import UserError
 
 CHARACTER_LM_FILE = "character_lm.npz"
@@ -32,7 +32,7 @@ class RuntimeFileError(UserError):
 
 
 class Scores(NamedTuple):
-    """N = texts, L = labels."""
+    """N = texts, L = intents."""
 
     probabilities: np.ndarray  # (N, L)
     router_score: np.ndarray  # (N,), highest of the text's windows
@@ -52,7 +52,7 @@ class BranchScores(NamedTuple):
 
 
 class WindowScores(NamedTuple):
-    """Outputs of the graph. W = windows, L = labels."""
+    """Outputs of the graph. W = windows, L = intents."""
 
     logits: np.ndarray  # (W, L) of the branch that the router chose
     router_score: np.ndarray  # (W,)
@@ -86,7 +86,7 @@ class Guard:
     session: onnxruntime.InferenceSession
     extractor: FeatureExtractor
     normalize: Normalizer
-    labels: tuple[str, ...]
+    intents: tuple[str, ...]
     router_threshold: float
     temperature: float = 1.0
     blocking_threshold: float = 0.5
@@ -126,11 +126,11 @@ class Guard:
         extractor = FeatureExtractor(
             tokenizer, config["max_position_embeddings"], config["chars_per_token"], config["char_table_size"]
         )
-        labels = tuple(config["id2label"][key] for key in sorted(config["id2label"], key=int))
+        intents = tuple(config["id2label"][key] for key in sorted(config["id2label"], key=int))
         threshold = config["router_threshold"] if router_threshold is None else router_threshold
         normalize = Normalizer(CharacterLanguageModel.load(folder / CHARACTER_LM_FILE))
         session = _session(folder / onnx_file(precision), threads)
-        return cls(session, extractor, normalize, labels, threshold, temperature, blocking_threshold)
+        return cls(session, extractor, normalize, intents, threshold, temperature, blocking_threshold)
 
     def classify(self, text: str) -> Verdict:
         """The verdict on one text."""
@@ -141,11 +141,11 @@ class Guard:
         scores = self.score(texts, batch_size)
         return [
             Verdict(
-                label=self.labels[int(probabilities.argmax())],
+                intent=self.intents[int(probabilities.argmax())],
                 threat_probability=(threat := float(1 - probabilities[0])),
                 blocked=threat >= self.blocking_threshold,
                 deep=bool(deep),
-                probabilities=dict(zip(self.labels, map(float, probabilities), strict=True)),
+                probabilities=dict(zip(self.intents, map(float, probabilities), strict=True)),
                 obfuscation=str(family),
                 truncated=len(text) > MAX_SEARCHED,
             )
@@ -169,7 +169,7 @@ class Guard:
             windows = [views.windows[row] for row in late]
             found.logits[late] = self.run_windows(windows, ALWAYS_DEEP, batch_size).logits
         return Scores(
-            self._most_threatening(found.logits, owner, views.family),
+            self._most_threatening(found.logits, owner, len(texts)),
             _highest(found.router_score, owner, len(texts)),
             deep,
             views.tokens,
@@ -186,8 +186,8 @@ class Guard:
         found = self.run_windows(views.windows, ALWAYS_DEEP, batch_size, both_branches=True)
         owner = _owner(views.windows)
         return BranchScores(
-            self._most_threatening(found.fast_logits, owner, views.family),
-            self._most_threatening(found.deep_logits, owner, views.family),
+            self._most_threatening(found.fast_logits, owner, len(texts)),
+            self._most_threatening(found.deep_logits, owner, len(texts)),
             _highest(found.router_score, owner, len(texts)),
             views.tokens,
             views.family,
@@ -207,13 +207,13 @@ class Guard:
             batch_size: windows of one run.
             both_branches: compute the fast branch of every window too.
         """
-        count, labels = len(windows), len(self.labels)
+        count, intents = len(windows), len(self.intents)
         found = WindowScores(
-            np.zeros((count, labels)),
+            np.zeros((count, intents)),
             np.zeros(count),
             np.zeros(count, dtype=bool),
-            np.zeros((count, labels)),
-            np.zeros((count, labels)),
+            np.zeros((count, intents)),
+            np.zeros((count, intents)),
         )
         owner = _owner(windows)
         deep_texts: set[int] = set()
@@ -248,13 +248,13 @@ class Guard:
         np.add.at(tokens, _owner(windows), [len(window.input_ids) for window in windows])
         return _Views(windows, tokens, np.array([each.family for each in normalized], dtype=object))
 
-    def _most_threatening(self, logits: np.ndarray, owner: np.ndarray, family: np.ndarray) -> np.ndarray:
-        """Probabilities (N, L) of each text's least benign window; obfuscated threats are obfuscation."""
+    def _most_threatening(self, logits: np.ndarray, owner: np.ndarray, texts: int) -> np.ndarray:
+        """Probabilities (N, L) of each text's least benign window."""
         by_window = softmax(logits)
         most_benign_first = np.argsort(-by_window[:, 0], kind="stable")
-        probabilities = np.zeros((len(family), len(self.labels)))
+        probabilities = np.zeros((texts, len(self.intents)))
         probabilities[owner[most_benign_first]] = by_window[most_benign_first]  # the last one stays
-        return tempered(as_obfuscation(probabilities, family != "none"), self.temperature)
+        return tempered(probabilities, self.temperature)
 
 
 def _session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:

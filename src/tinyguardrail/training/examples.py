@@ -43,17 +43,17 @@ class LabelledTexts:
     def of(cls, records: Sequence[Record], label2id: dict[str, int]) -> Self:
         """
         Raises:
-            LabelError: a record has a label that the model lacks.
+            LabelError: a record has an intent that the model lacks.
         """
-        unknown = sorted({record.label for record in records} - label2id.keys())
+        unknown = sorted({record.intent for record in records} - label2id.keys())
         if unknown:
             raise LabelError(
-                f"the data has the labels {', '.join(unknown)}, the model only {', '.join(label2id)}; "
-                "train a model with these labels or correct the data"
+                f"the data has the intents {', '.join(unknown)}, the model only {', '.join(label2id)}; "
+                "train a model with these intents or correct the data"
             )
         return cls(
             [record.text for record in records],
-            np.array([label2id[record.label] for record in records], dtype=np.int64),
+            np.array([label2id[record.intent] for record in records], dtype=np.int64),
             [stratum(record) for record in records],
             label2id[BENIGN],
         )

@@ -35,12 +35,12 @@ RATES = ("auc", "recall", "false_positive_rate", "accuracy")
 class Arm(NamedTuple):
     """One arm: S seeds on N rows, of which those of the split `test` are measured.
 
-    `same_label` tells where the label stays once weights are rounded to INT8, (S, N) bool.
+    `same_intent` tells where the label stays once weights are rounded to INT8, (S, N) bool.
     """
 
     scores: Scores
     decisions: Decisions
-    same_label: np.ndarray
+    same_intent: np.ndarray
 
     @property
     def test(self) -> np.ndarray:
@@ -48,14 +48,14 @@ class Arm(NamedTuple):
 
     @property
     def correct(self) -> np.ndarray:
-        return (self.decisions.predicted == self.scores.label).astype(float)
+        return (self.decisions.predicted == self.scores.intent).astype(float)
 
 
 def evaluate_ablation(params: Params) -> Metrics:
     """One test per arm, named after it.
 
     Metrics are those of `RATES`; `deep_share`; `accuracy_fast` and `accuracy_deep`, of each branch
-    alone; `routing_gain`, the accuracy less that of as many rows sent deep by chance; `int8_same_label`;
+    alone; `routing_gain`, the accuracy less that of as many rows sent deep by chance; `int8_same_intent`;
     and for each arm but the reference `auc_change` and `accuracy_change`, the arm less the reference,
     with p-values by exchange of parents, adjusted by Holm's method over arms.
 
@@ -83,7 +83,7 @@ def _levels(arm: Arm, bootstrap: ParentBootstrap, params: Params) -> dict[str, S
     sample = Sample(test, scores, arm.decisions, bootstrap, params.calibration.bins)
     found = {name: metric(name).measure(sample) for name in RATES}
     branches = {
-        name: (probabilities.argmax(-1) == scores.label).astype(float)
+        name: (probabilities.argmax(-1) == scores.intent).astype(float)
         for name, probabilities in (("fast", scores.fast), ("deep", scores.deep))
     }
     found |= {f"accuracy_{name}": row_mean(scores, correct, test) for name, correct in branches.items()}
@@ -92,7 +92,7 @@ def _levels(arm: Arm, bootstrap: ParentBootstrap, params: Params) -> dict[str, S
     return found | {
         "deep_share": row_mean(scores, deep, test),
         "routing_gain": mean_gap(scores, arm.correct - by_chance, test, bootstrap),
-        "int8_same_label": row_mean(scores, arm.same_label, test),
+        "int8_same_intent": row_mean(scores, arm.same_intent, test),
     }
 
 
@@ -133,6 +133,6 @@ def _read(name: str, params: Params) -> Arm:
         [ABLATION.folder / paths.seed_name(seed) / f"{name}.parquet" for seed in seeds]
     )
     scores = stack(seeds, tables)
-    same = np.stack([table["fp32_label"] == table["int8_label"] for table in tables])
+    same = np.stack([table["fp32_intent"] == table["int8_intent"] for table in tables])
     decisions = decide(scores, params.router.threshold, params.calibration.target_false_positive_rate)
     return Arm(scores, decisions, same)

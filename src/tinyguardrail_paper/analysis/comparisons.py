@@ -26,7 +26,7 @@ def compare_branches(
 ) -> list[dict[str, Any]]:
     """The routed guard against each branch alone."""
     test = np.flatnonzero(scores.split("test"))
-    correct = {name: (arm.predicted == scores.label) for name, arm in arms.items()}
+    correct = {name: (arm.predicted == scores.intent) for name, arm in arms.items()}
     records = []
     for other in ("guard_always_fast", "guard_always_deep"):
         for index, seed in enumerate(scores.seeds):

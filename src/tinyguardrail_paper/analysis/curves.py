@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.metrics import roc_curve
 
-from tinyguardrail.data.labels import LABELS
+from tinyguardrail.data.labels import INTENTS
 from tinyguardrail_paper.analysis.metrics.calibration_error import confidence_bin
 from tinyguardrail_paper.analysis.routing import Decisions, decide
 from tinyguardrail_paper.analysis.scores import Scores
@@ -65,7 +65,7 @@ def reliability(scores: Scores, decisions: Decisions, bins: int) -> Columns:
     """Mean confidence and accuracy by equal-width confidence bin, untransformed test rows."""
     rows = scores.split("test") & untransformed(scores)
     confidence = decisions.confidence[:, rows].ravel()
-    correct = (decisions.predicted[:, rows] == scores.label[rows]).ravel()
+    correct = (decisions.predicted[:, rows] == scores.intent[rows]).ravel()
     index = confidence_bin(confidence, bins)
     table: Columns = {"confidence": [], "accuracy": [], "rows": []}
     for each in np.unique(index):
@@ -77,11 +77,11 @@ def reliability(scores: Scores, decisions: Decisions, bins: int) -> Columns:
 
 
 def router_scores(scores: Scores) -> Columns:
-    """Share of each label's test rows in equal-width bins of the router score, mean over seeds."""
+    """Share of each intent's test rows in equal-width bins of the router score, mean over seeds."""
     table: Columns = {"router_score": ((ROUTER_BINS[:-1] + ROUTER_BINS[1:]) / 2).tolist()}
-    for index, label in enumerate(LABELS):
-        rows = scores.split("test") & (scores.label == index)
+    for index, intent in enumerate(INTENTS):
+        rows = scores.split("test") & (scores.intent == index)
         if rows.any():
             counts = [np.histogram(each, ROUTER_BINS)[0] for each in scores.router[:, rows]]
-            table[label] = (np.mean(counts, axis=0) / rows.sum()).tolist()
+            table[intent] = (np.mean(counts, axis=0) / rows.sum()).tolist()
     return table

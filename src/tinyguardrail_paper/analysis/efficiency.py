@@ -13,11 +13,11 @@ from tinyguardrail_paper.settings import paths
 
 ARMS = ("routed", "always_fast", "always_deep")
 INT8_KEY = "int8_against_fp32"
-INT8_FIELDS = ("rows", "macro_f1_fp32", "macro_f1_int8", "label_agreement", "verdict_agreement")
+INT8_FIELDS = ("rows", "macro_f1_fp32", "macro_f1_int8", "intent_agreement", "verdict_agreement")
 PRECISIONS = ("fp32", "int8")
 PRECISION_FORMATS: dict[str, Format] = {
     "size_mb": "megabytes",
-    "label_agreement": "percent",
+    "intent_agreement": "percent",
     "max_abs_difference": "small",
 }
 QUANTILES = ("p50_ms", "p95_ms", "p99_ms", "mean_ms")
@@ -54,7 +54,7 @@ def evaluate_int8(seeds: Sequence[int]) -> dict[str, Summary]:
         for name in ("macro_f1_fp32", "macro_f1_int8")
     }
     found["macro_f1_gap_to_fp32"] = over_seeds(gap, rows, seeds, "difference")
-    for name in ("label_agreement", "verdict_agreement"):
+    for name in ("intent_agreement", "verdict_agreement"):
         interval = wilson_interval(float(np.mean(values[name])), rows)
         found[name] = over_texts(values[name], interval, rows, seeds, "percent")
     return found

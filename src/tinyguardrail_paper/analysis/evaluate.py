@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from tinyguardrail.data.labels import LABELS
+from tinyguardrail.data.labels import INTENTS
 from tinyguardrail_common.statistics.significance import ParentBootstrap
 from tinyguardrail_paper.analysis import curves
 from tinyguardrail_paper.analysis.ablation import evaluate_ablation
@@ -168,9 +168,9 @@ def evaluate_guards(
 
 def confusion(scores: Scores, decisions: Decisions) -> np.ndarray:
     """(4, 4) counts over all test rows, summed over seeds; true class by row, predicted by column."""
-    test, labels = scores.split("test"), np.arange(len(LABELS))
+    test, intents = scores.split("test"), np.arange(len(INTENTS))
     return sum(
-        confusion_matrix(scores.label[test], predicted[test], labels=labels)
+        confusion_matrix(scores.intent[test], predicted[test], labels=intents)
         for predicted in decisions.predicted
     )
 

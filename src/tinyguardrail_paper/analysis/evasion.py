@@ -129,6 +129,6 @@ def _blocked(decisions: Decisions, attacks: Attacks, threshold: float) -> np.nda
 
 def _placed(scores: Scores, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
     """(S, M) values at their rows among all N, (S, N)."""
-    placed = np.zeros((len(scores.seeds), len(scores.label)))
+    placed = np.zeros((len(scores.seeds), len(scores.intent)))
     placed[:, rows] = values
     return placed

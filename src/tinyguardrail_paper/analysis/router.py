@@ -1,4 +1,4 @@
-"""Where the router sends what, by label, family, attack and epoch, and what that does to accuracy."""
+"""Where the router sends what, by intent, family, attack and epoch, and what that does to accuracy."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyguardrail.data.labels import LABELS
+from tinyguardrail.data.labels import INTENTS
 from tinyguardrail.data.records import NO_TRANSFORM
 from tinyguardrail_common.statistics.significance import ParentBootstrap, t_interval
 from tinyguardrail_paper.analysis.routing import Decisions
@@ -29,12 +29,12 @@ def evaluate_router(
     validation = np.flatnonzero(scores.split("validation"))
     share = partial(row_mean, scores, decisions.deep)
     found = {"deep_share": share(test), "deep_share_validation": share(validation)}
-    for index, label in enumerate(LABELS):
-        rows = test[scores.label[test] == index]
+    for index, intent in enumerate(INTENTS):
+        rows = test[scores.intent[test] == index]
         if len(rows):
-            found[f"deep_share_{label}"] = share(rows)
+            found[f"deep_share_{intent}"] = share(rows)
     correct = {
-        name: each.predicted == scores.label
+        name: each.predicted == scores.intent
         for name, each in (("routed", decisions), ("always_fast", fast), ("always_deep", deep))
     }
     found["accuracy"] = row_mean(scores, correct["routed"], test)
@@ -54,39 +54,40 @@ def distribution(
         training: columns of each seed's training log.
 
     Returns:
-        Records with group, label, name, rows, deep_share with its 95% interval low and high,
-        and the router score's mean and quantiles, means over seeds. Groups `label`, `family`
+        Records with group, intent, name, rows, deep_share with its 95% interval low and high,
+        and the router score's mean and quantiles, means over seeds. Groups `intent`, `family`
         (untransformed rows) and `attack` (transformed rows) are of the test split; their
         intervals are about other texts. Those of `epoch`, shares of validation rows during
         training, are about other seeds, and quantiles were not logged.
     """
     records = [
-        _of_rows(scores, decisions, group, label, name, rows) for group, label, name, rows in _groups(scores)
+        _of_rows(scores, decisions, group, intent, name, rows)
+        for group, intent, name, rows in _groups(scores)
     ]
     return records + _of_epochs(training)
 
 
 def _groups(scores: Scores) -> Iterator[tuple[str, str, str, np.ndarray]]:
-    """(group, label, name, indices of its test rows)."""
+    """(group, intent, name, indices of its test rows)."""
     test = np.flatnonzero(scores.split("test"))
-    label, family = scores.rows["label"][test], scores.rows["family"][test]
+    intent, family = scores.rows["intent"][test], scores.rows["family"][test]
     plain = scores.rows["transform"][test] == NO_TRANSFORM
-    for each in sorted(set(label)):
-        yield "label", each, each, test[label == each]
+    for each in sorted(set(intent)):
+        yield "intent", each, each, test[intent == each]
     for group, own in (("family", plain), ("attack", ~plain)):
-        for kind, name in sorted(set(zip(label[own], family[own], strict=True))):
-            yield group, kind, name, test[own & (label == kind) & (family == name)]
+        for kind, name in sorted(set(zip(intent[own], family[own], strict=True))):
+            yield group, kind, name, test[own & (intent == kind) & (family == name)]
 
 
 def _of_rows(
-    scores: Scores, decisions: Decisions, group: str, label: str, name: str, rows: np.ndarray
+    scores: Scores, decisions: Decisions, group: str, intent: str, name: str, rows: np.ndarray
 ) -> dict[str, Any]:
     share, router = row_mean(scores, decisions.deep, rows), scores.router[:, rows]
     low, high = share.interval
     quantiles = {key: float(np.percentile(router, q, axis=1).mean()) for key, q in QUANTILES.items()}
     return {
         "group": group,
-        "label": str(label),
+        "intent": str(intent),
         "name": str(name),
         "rows": len(rows),
         "deep_share": share.mean,
@@ -113,7 +114,7 @@ def _of_epochs(training: list[dict[str, list[float | None]]]) -> list[dict[str, 
         shares, means = zip(*(each[epoch] for each in ends), strict=True)
         low, high = t_interval(shares) or (None, None)
         records.append(
-            {"group": "epoch", "label": None, "name": str(epoch + 1), "rows": None}
+            {"group": "epoch", "intent": None, "name": str(epoch + 1), "rows": None}
             | {"deep_share": float(np.mean(shares)), "low": low, "high": high}
             | {"score_mean": float(np.mean(means)), **dict.fromkeys(QUANTILES)}
         )

@@ -24,7 +24,7 @@ from tinyguardrail_common.statistics.significance import (
     placements,
 )
 from tinyguardrail_paper.analysis.comparisons import compare_pooled
-from tinyguardrail_paper.analysis.metrics.labels import weighted_macro_f1
+from tinyguardrail_paper.analysis.metrics.intents import weighted_macro_f1
 from tinyguardrail_paper.analysis.metrics.ranking import auc, auc_from_placements
 from tinyguardrail_paper.analysis.routing import Decisions, decide_routes
 from tinyguardrail_paper.analysis.row_means import mean_gap, row_mean
@@ -121,13 +121,13 @@ def _rows(scores: Scores, bootstrap: ParentBootstrap) -> Rows:
 
 def measure(scores: Scores, decisions: Decisions, learned: Decisions, rows: Rows) -> Outcome:
     """The outcome of one choice, beside that of the learned router."""
-    label, threat = scores.label[rows.test], scores.threat[rows.plain]
+    label, threat = scores.intent[rows.test], scores.threat[rows.plain]
     predicted, ranked = decisions.predicted[:, rows.test], decisions.threat_score[:, rows.plain]
     samples = [weighted_macro_f1(label, each, rows.test_weights) for each in predicted]
     pairs = zip(learned.threat_score[:, rows.plain], ranked, strict=True)
     return Outcome(
         deep=decisions.deep.astype(float),
-        correct=(decisions.predicted == scores.label).astype(float),
+        correct=(decisions.predicted == scores.intent).astype(float),
         blocked=decisions.blocked.astype(float),
         macro_f1=np.array([macro_f1(label, each) for each in predicted]),
         auc=np.array([auc(threat, each) for each in ranked]),
@@ -214,9 +214,9 @@ def oracle(scores: Scores, deep: np.ndarray) -> np.ndarray:
 
     Where there are more, those whose true class gains the most probability.
     """
-    gained = (scores.deep.argmax(-1) == scores.label) & (scores.fast.argmax(-1) != scores.label)
-    own = np.arange(len(scores.label))
-    gain = scores.deep[:, own, scores.label] - scores.fast[:, own, scores.label]
+    gained = (scores.deep.argmax(-1) == scores.intent) & (scores.fast.argmax(-1) != scores.intent)
+    own = np.arange(len(scores.intent))
+    gain = scores.deep[:, own, scores.intent] - scores.fast[:, own, scores.intent]
     return gained & lowest(scores, deep, np.where(gained, -gain, np.inf))
 
 

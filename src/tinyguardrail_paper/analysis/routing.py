@@ -61,7 +61,7 @@ def decide_routes(scores: Scores, deep: np.ndarray, target_false_positive_rate: 
     """
     raw, validation = answers(scores, deep), scores.split("validation")
     benign = validation & ~scores.threat
-    temperatures = [fit_temperature(each[validation], scores.label[validation]) for each in raw]
+    temperatures = [fit_temperature(each[validation], scores.intent[validation]) for each in raw]
     probabilities = np.stack([apply_temperature(p, t) for p, t in zip(raw, temperatures, strict=True)])
     threat_score = 1 - probabilities[..., BENIGN]
     thresholds = np.array([blocking_threshold(s[benign], target_false_positive_rate) for s in threat_score])

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyguardrail.data.labels import BENIGN as BENIGN_LABEL
-from tinyguardrail.data.labels import LABELS
+from tinyguardrail.data.labels import BENIGN as BENIGN_INTENT
+from tinyguardrail.data.labels import INTENTS
 from tinyguardrail_paper.scores.score_table import GUARD, Columns, branch_probabilities
 
-BENIGN = LABELS.index(BENIGN_LABEL)
+BENIGN = INTENTS.index(BENIGN_INTENT)
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class Scores:
     Attributes:
         seeds: the seeds, in the order of the first axis of the arrays.
         rows: row columns by name, each of shape (N,).
-        label: class index of each row into `LABELS`, (N,).
+        intent: class index of each row into `INTENTS`, (N,).
         fast, deep: class probabilities of the two branches, (S, N, 4).
         router: router score in [0, 1], (S, N).
     """
 
     seeds: tuple[int, ...]
     rows: dict[str, np.ndarray]
-    label: np.ndarray
+    intent: np.ndarray
     fast: np.ndarray
     deep: np.ndarray
     router: np.ndarray
@@ -40,7 +40,7 @@ class Scores:
     @property
     def threat(self) -> np.ndarray:
         """(N,) bool: true for every class but benign."""
-        return self.label != BENIGN
+        return self.intent != BENIGN
 
     def split(self, name: str) -> np.ndarray:
         """(N,) bool: rows of the split `validation` or `test`."""
@@ -62,7 +62,7 @@ def stack(seeds: Sequence[int], tables: Sequence[Columns]) -> Scores:
     return Scores(
         seeds=tuple(seeds),
         rows={name: first[name] for name in GUARD.columns},
-        label=np.array([LABELS.index(label) for label in first["label"]], dtype=np.int64),
+        intent=np.array([INTENTS.index(intent) for intent in first["intent"]], dtype=np.int64),
         fast=np.stack([_probabilities(table, "fast") for table in tables]),
         deep=np.stack([_probabilities(table, "deep") for table in tables]),
         router=np.stack([table["router_score"] for table in tables]),

@@ -46,7 +46,7 @@ def arm_training(train: Train, arm: str, settings: Ablate) -> Train:
 def train_and_score(
     params: Params, rows: dict[str, list[Record]], scored: list[Record], seed: int, arm: str, team: Workers
 ) -> dict[str, object]:
-    """One window of each row, as in training, by both branches, and its label once the weights are INT8."""
+    """One window of each row, as in training, by both branches, and its intent once the weights are INT8."""
     params = params.model_copy(update={"train": arm_training(params.train, arm, params.ablate)})
     checkpoint = resume_state(f"ablate-{arm}-{seed_name(seed)}", params, seed, arm=arm)
     guard, tokenizer, _ = fine_tune(params, rows, seed, team, checkpoint)
@@ -60,18 +60,18 @@ def train_and_score(
     names = [guard.config.id2label[index] for index in range(guard.config.num_labels)]
     branches = (softmax(fast, axis=-1), softmax(deep, axis=-1), expit(router))
     columns |= branch_columns(names, *(each.astype(np.float32) for each in branches))
-    columns["fp32_label"] = labels(guard, fast, deep, router)
+    columns["fp32_intent"] = intents(guard, fast, deep, router)
     round_weights(guard, params.quantize.block_size)
     rounded = predict(guard, extractor, examples, params.train.batch_size, plain)
-    columns["int8_label"] = labels(guard, *rounded)
+    columns["int8_intent"] = intents(guard, *rounded)
     checkpoint.remove()
     return columns
 
 
-def labels(
+def intents(
     guard: GuardForSequenceClassification, fast: np.ndarray, deep: np.ndarray, router: np.ndarray
 ) -> list[str]:
-    """By the branch that the router chooses: (N, L), (N, L), (N,) -> N labels."""
+    """By the branch that the router chooses: (N, L), (N, L), (N,) -> N intents."""
     routed = np.where((expit(router) >= MIDPOINT)[:, None], deep, fast)
     return [guard.config.id2label[index] for index in routed.argmax(-1)]
 

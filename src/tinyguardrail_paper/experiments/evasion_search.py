@@ -45,14 +45,14 @@ class Attempt(NamedTuple):
 
 
 def choose_texts(rows: Sequence[Record], count: int) -> list[int]:
-    """Indices of untransformed test threats, evenly spread: as many of each label, as far as there are."""
-    by_label: dict[str, list[int]] = {}
+    """Indices of untransformed test threats, evenly spread: as many of each intent, as far as there are."""
+    by_intent: dict[str, list[int]] = {}
     for index, row in enumerate(rows):
         if row.split == "test" and row.transform == NO_TRANSFORM and row.label != BENIGN:
-            by_label.setdefault(row.label, []).append(index)
+            by_intent.setdefault(row.intent, []).append(index)
     chosen: list[int] = []
     # The smallest group first: what it lacks is left to the others.
-    for left, own in zip(range(len(by_label), 0, -1), sorted(by_label.values(), key=len), strict=True):
+    for left, own in zip(range(len(by_intent), 0, -1), sorted(by_intent.values(), key=len), strict=True):
         wanted = min((count - len(chosen)) // left, len(own))
         chosen += evenly_spaced_sample(own, wanted)
     return sorted(chosen)
@@ -81,7 +81,7 @@ def evade(
     Returns:
         Counts, of queries those of the attacker alone, and columns of two rows per text:
         `text`, `when` (before or after), `variant`, `deep`, `router_score`, and class
-        probabilities of both branches as `fast_<label>` and `deep_<label>`.
+        probabilities of both branches as `fast_<intent>` and `deep_<intent>`.
     """
     first = guard.score(texts, batch_size)
     sent = [
@@ -116,7 +116,7 @@ def score_branches(guard: Guard, attempts: Sequence[Attempt], batch_size: int) -
         "variant": [each.variant for each in attempts],
     }
     scores = guard.score_branches(texts, batch_size)
-    branches = branch_columns(guard.labels, scores.fast, scores.deep, scores.router_score)
+    branches = branch_columns(guard.intents, scores.fast, scores.deep, scores.router_score)
     columns |= {name: values.tolist() for name, values in branches.items()}
     columns["deep"] = (scores.router_score >= guard.router_threshold).tolist()
     return columns

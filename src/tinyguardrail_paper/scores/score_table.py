@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from tinyguardrail.data.labels import LABELS
+from tinyguardrail.data.labels import INTENTS, LABELS
 from tinyguardrail.data.records import Record
 from tinyguardrail_common.files import atomic_file
 from tinyguardrail_paper.scores.inputs import InputError, require
@@ -20,8 +20,8 @@ from tinyguardrail_paper.settings import paths
 
 BRANCHES = ("fast", "deep")
 READINGS = ("normalized", "raw")  # of a text: as users get it read, and as it stands
-BRANCH_SCORES = (*(f"{branch}_{label}" for branch in BRANCHES for label in LABELS), "router_score")
-RECORD = ("split", "label", "source", "family", "transform", "parent_id", "language")
+BRANCH_SCORES = (*(f"{branch}_{intent}" for branch in BRANCHES for intent in INTENTS), "router_score")
+RECORD = ("split", "label", "intent", "source", "family", "transform", "parent_id", "language")
 TOLERANCE = 1e-6  # of single precision above one
 
 Columns = dict[str, np.ndarray]
@@ -85,8 +85,9 @@ class ScoreTable:
                 raise InputError(
                     f"{file}: column {name} has values outside [0, 1]; see stage {self.scored_by}"
                 )
-        if unknown := sorted(set(columns["label"]) - set(LABELS)):
-            raise InputError(f"{file}: unknown label {unknown[0]!r}; allowed: {', '.join(LABELS)}")
+        for name, allowed in (("label", LABELS), ("intent", INTENTS)):
+            if unknown := sorted(set(columns.get(name, ())) - set(allowed)):
+                raise InputError(f"{file}: unknown {name} {unknown[0]!r}; allowed: {', '.join(allowed)}")
         return columns
 
     def read_same_rows(self, files: Sequence[Path]) -> list[Columns]:
@@ -113,20 +114,20 @@ class ScoreTable:
 
 
 def branch_columns(
-    labels: Sequence[str], fast: np.ndarray, deep: np.ndarray, router_score: np.ndarray
+    intents: Sequence[str], fast: np.ndarray, deep: np.ndarray, router_score: np.ndarray
 ) -> Columns:
-    """Columns of both branches' class probabilities, (N, 4) in the order of `labels`, and router scores."""
+    """Columns of both branches' class probabilities, (N, 4) in the order of `intents`, and router scores."""
     columns = {
-        f"{branch}_{label}": probabilities[:, index]
+        f"{branch}_{intent}": probabilities[:, index]
         for branch, probabilities in zip(BRANCHES, (fast, deep), strict=True)
-        for index, label in enumerate(labels)
+        for index, intent in enumerate(intents)
     }
     return {**columns, "router_score": router_score}
 
 
 def branch_probabilities(table: Columns, branch: str) -> np.ndarray:
-    """(N, 4) class probabilities of one branch, in the order of `LABELS`."""
-    return np.stack([table[f"{branch}_{label}"] for label in LABELS], axis=-1)
+    """(N, 4) class probabilities of one branch, in the order of `INTENTS`."""
+    return np.stack([table[f"{branch}_{intent}"] for intent in INTENTS], axis=-1)
 
 
 GUARD = ScoreTable(
@@ -138,7 +139,7 @@ ABLATION = ScoreTable(
     GUARD.columns,
     BRANCH_SCORES,
     "ablate",
-    ("fp32_label", "int8_label"),  # of each row, before and after weights are rounded
+    ("fp32_intent", "int8_intent"),  # of each row, before and after weights are rounded
 )
 EVASION = ScoreTable(
     "evasion", paths.SCORES / "evasion", ("row", "label"), BRANCH_SCORES, "evasion", ("when",)

@@ -242,8 +242,8 @@ ACCEPTANCE = (
     Requirement(
         "INT8: same verdict as fp32",
         (_limit(("guard", _INT8, "verdict_agreement"), "\u2265", 0.99),),
-        "same label",
-        ("guard", _INT8, "label_agreement"),
+        "same intent",
+        ("guard", _INT8, "intent_agreement"),
     ),
 )
 

@@ -130,7 +130,7 @@ def size(results: Results) -> Rows:
     "int8",
     lambda results: (
         "INT8 weights against fp32 ones, both under ONNX Runtime, on "
-        f"{results.look_up(('guard', 'int8_against_fp32', 'label_agreement')).n:,} rows."
+        f"{results.look_up(('guard', 'int8_against_fp32', 'intent_agreement')).n:,} rows."
     ),
     " | Mean | 95% interval",
 )
@@ -140,7 +140,7 @@ def int8(results: Results) -> Rows:
         "macro_f1_fp32": "Macro F1, fp32",
         "macro_f1_int8": "Macro F1, INT8",
         "macro_f1_gap_to_fp32": "Difference",
-        "label_agreement": "Same label",
+        "intent_agreement": "Same intent",
         "verdict_agreement": "Same verdict at the blocking threshold",
     }
     return [

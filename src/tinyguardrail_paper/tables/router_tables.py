@@ -39,11 +39,11 @@ def _levels(results: Results, system: str) -> list[str]:
 
 @declare(
     "router_groups",
-    "Where the router sends what: test rows by label and by attack, validation rows by epoch.",
+    "Where the router sends what: test rows by intent and by attack, validation rows by epoch.",
     " | Rows | Deep | Score: lowest tenth / median / highest tenth",
 )
 def router_groups(results: Results) -> Rows:
-    """Labels, attacks with their controls, and epochs; families stand in the long table alone."""
+    """Intents, attacks with their controls, and epochs; families stand in the long table alone."""
     rows = []
     for each in results.router_distribution:
         if each["group"] == "family":
@@ -64,7 +64,7 @@ def _title(record: dict) -> str:
     if record["group"] == "epoch":
         return f"after epoch {record['name']}"
     if record["group"] == "attack":
-        side = "controls" if record["label"] == BENIGN else "attacks"
+        side = "controls" if record["intent"] == BENIGN else "attacks"
         return f"{suite_title(record['name'])}, {side}"
     return readable(record["name"])
 

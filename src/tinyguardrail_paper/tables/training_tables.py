@@ -71,7 +71,7 @@ def _side(found: dict[str, Summary], metric: str) -> Iterator[str]:
         "over as many rows sent deep by chance."
     ),
     "Training | AUC | Change | p | Accuracy | Change, points | p | Fast | Deep | "
-    "Gain of routing, points | INT8, same label",
+    "Gain of routing, points | INT8, same intent",
 )
 def ablation(results: Results) -> Rows:
     """One row per arm, the reference first."""
@@ -87,7 +87,7 @@ def ablation(results: Results) -> Rows:
                 mean(found["accuracy_fast"]),
                 mean(found["accuracy_deep"]),
                 without_unit(found["routing_gain"]),
-                mean(found["int8_same_label"]),
+                mean(found["int8_same_intent"]),
             )
         )
     return rows

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tinyguardrail.data.labels import LABELS
+from tinyguardrail.data.labels import INTENTS
 from tinyguardrail_common.files import write_text
 from tinyguardrail_paper.analysis.evaluate import Results
 from tinyguardrail_paper.analysis.summary import rounded
@@ -38,7 +38,7 @@ def _long_tables(results: Results) -> dict[str, list[dict[str, Any]]]:
                     for seed, value in zip(summary.seeds, summary.values, strict=True)
                 ]
     counts = [
-        {"actual": LABELS[i], "predicted": LABELS[j], "rows": int(n)}
+        {"actual": INTENTS[i], "predicted": INTENTS[j], "rows": int(n)}
         for i, row in enumerate(results.confusion)
         for j, n in enumerate(row)
     ]

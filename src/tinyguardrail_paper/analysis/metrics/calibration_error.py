@@ -31,7 +31,7 @@ def confidence_bin(confidence: np.ndarray, bins: int) -> np.ndarray:
 
 
 def _correct(rows: Rows) -> np.ndarray:
-    return (rows.label == rows.predicted).astype(float)
+    return (rows.intent == rows.predicted).astype(float)
 
 
 METRICS = (

@@ -26,7 +26,7 @@ class Rows:
     threat: np.ndarray
     score: np.ndarray
     blocked: np.ndarray
-    label: np.ndarray
+    intent: np.ndarray
     predicted: np.ndarray
     confidence: np.ndarray
     family: np.ndarray
@@ -48,7 +48,7 @@ class Sample:
             threat=self.scores.threat[self.rows],
             score=self.decisions.threat_score[seed, self.rows],
             blocked=self.decisions.blocked[seed, self.rows],
-            label=self.scores.label[self.rows],
+            intent=self.scores.intent[self.rows],
             predicted=self.decisions.predicted[seed, self.rows],
             confidence=self.decisions.confidence[seed, self.rows],
             family=self.scores.rows["family"][self.rows],

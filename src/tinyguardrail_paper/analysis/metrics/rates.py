@@ -1,4 +1,4 @@
-"""Shares of rows: blocked threats, blocked benign text, right labels."""
+"""Shares of rows: blocked threats, blocked benign text, right intents."""
 
 import numpy as np
 
@@ -47,9 +47,9 @@ METRICS = (
         counted=lambda threat: ~threat,
     ),
     Rate(
-        name="accuracy",  # of the four labels
+        name="accuracy",  # of the four intents
         title="accuracy",
-        hits=lambda scores, decisions: decisions.predicted == scores.label,
+        hits=lambda scores, decisions: decisions.predicted == scores.intent,
         counted=np.ones_like,
     ),
     Statistic(

@@ -1,4 +1,4 @@
-"""How well the four labels are told apart."""
+"""How well the four intents are told apart."""
 
 import numpy as np
 
@@ -6,10 +6,10 @@ from tinyguardrail.data.macro_f1 import macro_f1
 from tinyguardrail_paper.analysis.metrics.metric import Statistic
 
 
-def weighted_macro_f1(label: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean F1 over the classes of `label`; a class that a sample misses is left out of its mean."""
-    classes = np.unique(label)[:, None]
-    actual, guessed = label == classes, predicted == classes
+def weighted_macro_f1(intent: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean F1 over the classes of `intent`; a class that a sample misses is left out of its mean."""
+    classes = np.unique(intent)[:, None]
+    actual, guessed = intent == classes, predicted == classes
     counted = np.concatenate([actual, guessed, actual & guessed]).T.astype(weights.dtype)  # (n, 3C)
     occurs, guesses, hits = np.split(weights @ counted, 3, axis=1)  # each (B, C)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -23,7 +23,7 @@ METRICS = (
         name="macro_f1",
         title="macro F1",
         format="probability",
-        point=lambda rows: macro_f1(rows.label, rows.predicted),
-        weighted=lambda rows, weights: weighted_macro_f1(rows.label, rows.predicted, weights),
+        point=lambda rows: macro_f1(rows.intent, rows.predicted),
+        weighted=lambda rows, weights: weighted_macro_f1(rows.intent, rows.predicted, weights),
     ),
 )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from tinyguardrail.data.records import Record
-from tinyguardrail.sources.reading import InputFile, rows_of
+from tinyguardrail.sources.reading import InputFile, Row, rows_of
 
 LABEL, FAMILY = "jailbreak", "plain_request"
 # Topics that a provider's policy restricts, and that are no threat: advice, adult content, campaigning.
@@ -17,6 +17,9 @@ HARMLESS_POLICIES = frozenset(
         "Pornography",
     }
 )
+
+# The same in CatQA. By place, because translations name some of them otherwise: category, then topic or all.
+HARMLESS_TOPICS = frozenset({(8, 2), *((10, topic) for topic in range(5))})  # lobbying; financial advice
 
 
 def advbench(files: Sequence[InputFile]) -> Iterator[Record]:
@@ -57,3 +60,19 @@ def malicious_instruct(files: Sequence[InputFile]) -> Iterator[Record]:
     for file in files:
         for line in file.text().splitlines():
             yield file.record(line.strip(), LABEL, FAMILY)
+
+
+def catqa(files: Sequence[InputFile]) -> Iterator[Record]:
+    """CatQA (2402.11746): ten questions to each of five topics of eleven categories, in three languages.
+
+    A question and its translations stand at one place of their files and so share a parent.
+    """
+    for file in files:
+        for category, topics in enumerate(file.json().values.values()):
+            for topic, questions in enumerate(Row(file.place, topics).values.values()):
+                for number, question in enumerate(questions):
+                    if (category, topic) in HARMLESS_TOPICS:
+                        file.dropped["restricted_topic"] += 1
+                    else:
+                        parent = f"{file.source}/{category}.{topic}.{number}"
+                        yield file.record(question, LABEL, FAMILY, parent)

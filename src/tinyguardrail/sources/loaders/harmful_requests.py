@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from tinyguardrail.data.records import Record
-from tinyguardrail.sources.reading import InputFile, Row, rows_of
+from tinyguardrail.sources.reading import InputFile, rows_of
+from tinyguardrail.sources.source import SourceError
 
 LABEL, FAMILY = "jailbreak", "plain_request"
 # Topics that a provider's policy restricts, and that are no threat: advice, adult content, campaigning.
@@ -68,11 +69,25 @@ def catqa(files: Sequence[InputFile]) -> Iterator[Record]:
     A question and its translations stand at one place of their files and so share a parent.
     """
     for file in files:
-        for category, topics in enumerate(file.json().values.values()):
-            for topic, questions in enumerate(Row(file.place, topics).values.values()):
-                for number, question in enumerate(questions):
-                    if (category, topic) in HARMLESS_TOPICS:
-                        file.dropped["restricted_topic"] += 1
-                    else:
-                        parent = f"{file.source}/{category}.{topic}.{number}"
-                        yield file.record(question, LABEL, FAMILY, parent)
+        for place, question in _catqa_questions(file):
+            if place[:2] in HARMLESS_TOPICS:
+                file.dropped["restricted_topic"] += 1
+            else:
+                parent = f"{file.source}/{'.'.join(map(str, place))}"
+                yield file.record(question, LABEL, FAMILY, parent)
+
+
+def _catqa_questions(file: InputFile) -> Iterator[tuple[tuple[int, int, int], str]]:
+    """Each question and its place: category, topic and number, from 0.
+
+    Raises:
+        SourceError: the file is not an object of objects of lists of texts.
+    """
+    for category, (name, topics) in enumerate(file.json().values.items()):
+        if not isinstance(topics, dict):
+            raise SourceError(f"{file.place}: {name}: expected topics with their questions")
+        for topic, (title, questions) in enumerate(topics.items()):
+            if not isinstance(questions, list) or not all(isinstance(each, str) for each in questions):
+                raise SourceError(f"{file.place}: {name}: {title}: expected a list of questions")
+            for number, question in enumerate(questions):
+                yield (category, topic, number), question

@@ -69,8 +69,8 @@ def injecagent(files: Sequence[InputFile]) -> Iterator[Record]:
 
 def _planted(file: InputFile) -> Iterator[Record]:
     for row in file.rows():
-        # the planted outputs alone stand in quotation marks, which no twin has
-        text = row.text("Tool Response").removeprefix('"').removesuffix('"')
+        # the planted outputs alone are quoted, and some escaped for it: a mark that no twin has
+        text = row.text("Tool Response").removeprefix('"').removesuffix('"').replace('\\"', '"')
         parent = f"{file.source}/{row.text('User Tool')}"
         yield file.record(text, "direct_injection", FAMILY_OF_FILE[file.name], parent)
 

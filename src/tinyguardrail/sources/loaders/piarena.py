@@ -43,7 +43,7 @@ def _rows(file: InputFile, row: Row, number: int, seen: set[str]) -> Iterator[Re
     parent = parent_of(PARENTS, context)
     first, second = (POSITIONS[(number + turn) % len(POSITIONS)] for turn in range(2))
     called = f"{LEAD_INS[number // 2 % len(LEAD_INS)]} {task}"
-    alone, asked = (task, called) if number % 2 else (called, task)
+    alone, asked = (called, task) if number % 2 else (task, called)
     whole = under_question = None  # test and dev documents are not cut
     if file.role == "train":
         whole, under_question = TRAINING_CHARACTERS, max(MIN_CHARACTERS, TRAINING_CHARACTERS - len(question))

@@ -28,9 +28,9 @@ UNUSED = {
 ATTACKS_BY_THEMSELVES = frozenset({"chain_of_utterances", "goal_hijacking", "instruction_jailbreak"})
 # Most of these requests are harmless: how many days of leave a firm gives, how to deal with anger or invest.
 MOSTLY_HONEST = frozenset({"Data_Privacy", "Inappropriate_Suggestions", "Physical_and_Mental_Health"})
-ONE_FRAME_FOR_MANY = frozenset(
-    {"chain_of_utterances", "deepinception", "in_context_attack", "instruction_jailbreak"}
-)
+# In fiction these read as stories (a school that excludes, a sect that recruits), not as calls for help.
+MILD_IN_FICTION = frozenset({"Ethics_and_Morality", "Extremism", "Hate_Speech"})
+ONE_FRAME_FOR_MANY = frozenset({"chain_of_utterances", "in_context_attack", "instruction_jailbreak"})
 FRAME_OPENING = 60  # characters that tell the frames of a kind apart
 KINDS = (
     *UNUSED, *sorted(ATTACKS_BY_THEMSELVES), HELD_OUT,
@@ -62,7 +62,7 @@ def _kinds(files: Sequence[InputFile], unwanted: Callable[[str], str | None]) ->
                 file.dropped[reason] += 1
                 continue
             label = "direct_injection" if kind == "goal_hijacking" else "jailbreak"
-            request = f"{file.source}/request_{seen[kind]}"
+            request = f"{file.source}/request_{seen[kind]}"  # apart in the dev source: its parents bar training
             # rows of one frame nearly repeat each other: tied by request, a few would displace the others
             parent = parent_of(file.source, frame) if kind in ONE_FRAME_FOR_MANY else request
             yield file.record(text, label, f"s_eval_{kind}", parent)
@@ -81,6 +81,8 @@ def _kind(row: Row) -> str:
 def _flaw(kind: str, risk: str, text: str) -> str | None:
     if kind not in ATTACKS_BY_THEMSELVES and risk in MOSTLY_HONEST:
         return "mostly_honest_request"
+    if kind == HELD_OUT and risk in MILD_IN_FICTION:
+        return "mild_request_in_fiction"
     if kind == "positive_induction" and not ASKS_FOR_OPENING.search(text):
         return "no_technique"  # an answer's opening alone, or the bare question: upstream's generator failed
     return None

@@ -20,6 +20,7 @@ from tinyguardrail.sources.source import SourceError
 LEAD_INS, TASKS = "saved_injections.txt", "translated_secondary_tasks.txt"
 DOCUMENTS = frozenset({"dolly_summarization.json", "squad_v2.json"})  # of PIArena; all other files are mails
 INJECTED_PER_DOCUMENT = 2
+LANGUAGES = 5  # of the tasks, about equally many each
 MAIL = re.compile(r"Subject of the email: (.*?)\.?\s+Body: (.*)", re.DOTALL)
 # Phrases that put the reader off the work at hand: with a task they are injections without any document.
 COMMANDEERS = re.compile(
@@ -73,7 +74,7 @@ REQUESTS = (
 def tasktracker(files: Sequence[InputFile]) -> Iterator[Record]:
     """Per document two planted rows, a clean one and one with a request; then phrases with a task alone."""
     known = {file.name: file for file in files}
-    lead_ins, tasks = _lines(known[LEAD_INS]), _lines(known[TASKS])
+    lead_ins, tasks = _lines(known[LEAD_INS]), _dealt(_lines(known[TASKS]))
     payloads = zip(cycle(lead_ins), cycle(tasks))
     requests = zip(cycle(OPENINGS), cycle(REQUESTS))
     for number, (file, document, parent) in zip(count(), _documents(files)):
@@ -102,6 +103,12 @@ def _lines(file: InputFile) -> list[str]:
     return lines
 
 
+def _dealt(tasks: list[str]) -> list[str]:
+    """The tasks, sorted by language upstream, one of each language in turn."""
+    block = -(-len(tasks) // LANGUAGES)
+    return [task for start in range(block) for task in tasks[start::block]]
+
+
 def _documents(files: Sequence[InputFile]) -> Iterator[tuple[InputFile, str, str]]:
     """File, text and parent of each distinct document."""
     seen: set[str] = set()
@@ -120,7 +127,7 @@ def _documents(files: Sequence[InputFile]) -> Iterator[tuple[InputFile, str, str
 def _mails(file: InputFile) -> Iterator[str]:
     """Mails as a person would see them: upstream has subject and body on one line."""
     for number, mail in enumerate(file.json().get("emails"), 1):
-        parts = MAIL.fullmatch(mail)
+        parts = MAIL.fullmatch(mail) if isinstance(mail, str) else None
         if parts is None:
             raise SourceError(f"{file.place}: mail {number} is not 'Subject of the email: ... Body: ...'")
         yield f"Subject: {parts[1]}\n\n{parts[2].strip()}"

@@ -62,7 +62,8 @@ def _kinds(files: Sequence[InputFile], unwanted: Callable[[str], str | None]) ->
                 file.dropped[reason] += 1
                 continue
             label = "direct_injection" if kind == "goal_hijacking" else "jailbreak"
-            request = f"{file.source}/request_{seen[kind]}"  # apart in the dev source: its parents bar training
+            # the dev source has parents of its own: rows that share one with it would leave training
+            request = f"{file.source}/request_{seen[kind]}"
             # rows of one frame nearly repeat each other: tied by request, a few would displace the others
             parent = parent_of(file.source, frame) if kind in ONE_FRAME_FOR_MANY else request
             yield file.record(text, label, f"s_eval_{kind}", parent)

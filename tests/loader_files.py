@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import zipfile
 from collections import Counter
 
 import pytest
@@ -26,6 +27,16 @@ def as_json(content):
 
 def as_jsonl(*rows):
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def as_zip(**members):
+    """An archive of files; macOS adds one of its own."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+            archive.writestr(f"__MACOSX/._{name}", b"\x00")
+    return content.getvalue()
 
 
 @pytest.fixture

@@ -68,6 +68,10 @@ PUBLIC_ROWS = (
     ("strongreject", "plain_request", "jailbreak", 25),
     ("malicious_instruct", "plain_request", "jailbreak", 15),
     ("harmbench", "plain_request", "jailbreak", 9),
+    ("injecagent", "injecagent_dh", "direct_injection", 12),
+    ("injecagent", "injecagent_ds_enhanced", "direct_injection", 12),
+    ("injecagent", "injecagent_clean", "benign", 20),
+    ("injecagent", "injecagent_clean_twin", "benign", 10),
 )
 
 

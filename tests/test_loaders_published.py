@@ -11,6 +11,7 @@ from tinyguardrail.sources.cleaning import clean
 from tinyguardrail.sources.download import obtain
 from tinyguardrail.sources.language import detect
 from tinyguardrail.sources.loaders import LOADERS
+from tinyguardrail.sources.loaders.injecagent import HARMLESS
 from tinyguardrail.sources.reading import input_files
 from tinyguardrail.sources.registry import find_source
 
@@ -68,6 +69,49 @@ PUBLISHED = {
     "xquad": ({("", "benign"): 12_813}, {"copy": 57}),
     "ud_pud": ({("", "benign"): 3000}, {}),
     "awesome_prompts": ({("", "benign"): 168}, {}),
+    "s_eval": (
+        {("", "jailbreak"): 9274, ("", "direct_injection"): 1999},
+        {
+            "reads_as_honest": 2000,
+            "encoded_without_controls": 2000,
+            "held_out_kind": 2000,
+            "mostly_honest_request": 2704,
+            "no_technique": 22,
+            "copy": 1,
+        },
+    ),
+    "s_eval_dev": (
+        {("dev", "jailbreak"): 672},
+        {"another_kind": 18_000, "mostly_honest_request": 676, "mild_request_in_fiction": 652},
+    ),
+    "owasp_aitg": (
+        {("dev", "direct_injection"): 217, ("dev", "jailbreak"): 26},
+        {
+            "other_category": 1024,
+            "question_about_the_model": 59,
+            "no_injection": 54,
+            "fragment": 20,
+            "chat_remains": 3,
+        },
+    ),
+    "jailbench_zh": ({("", "jailbreak"): 2160}, {}),
+    "catqa": ({("", "jailbreak"): 1451}, {"restricted_topic": 180, "copy": 19}),
+    "piarena": (
+        {("", "direct_injection"): 2400, ("", "benign"): 2380},
+        {"repeated_context": 9, "copy": 11},
+    ),
+    "piarena_dev": (
+        {("dev", "direct_injection"): 1000, ("dev", "benign"): 977},
+        {"repeated_context": 23},
+    ),
+    "tasktracker": (
+        {("", "direct_injection"): 1445, ("", "benign"): 1276},
+        {"repeated_document": 44},
+    ),
+    "injecagent": (
+        {("test", "direct_injection"): 2108, ("test", "benign"): 2936},
+        {"repeated_output": 147},
+    ),
 }
 ROWS_OF_FILES = {
     "jbb_behaviors": 200,
@@ -92,6 +136,14 @@ ROWS_OF_FILES = {
     "xquad": 9 * (1190 + 240),
     "ud_pud": 3000,
     "awesome_prompts": 168,
+    "s_eval": 2 * 10_000,
+    "s_eval_dev": 2 * 10_000,
+    "owasp_aitg": 1403,
+    "jailbench_zh": 2160,
+    "catqa": 3 * 550,
+    "piarena": 4 * (3 * 200 + 6 * 100),
+    "piarena_dev": 4 * (200 + 3 * 100),
+    "injecagent": 2 * (510 + 544) + 17 * 30 + 2573,
 }
 
 
@@ -176,6 +228,49 @@ def test_the_true_bipia_uses_payloads_and_positions_evenly_and_shares_no_context
     used = [sum(payload in text for text in texts) for group in payloads.values() for payload in group]
     assert len(texts) == 2 * (34 + 617)
     assert max(used) - min(used) <= 1
+
+
+@needs_mirror
+def test_the_true_s_eval_has_the_same_request_at_the_same_place_of_every_kind(fetched):
+    requests = {}
+    for record in fetched("s_eval")[0]:
+        if record.family == "s_eval_deepinception" and record.language == "zh":
+            requests[record.parent_id] = record.text.partition("提出一个")[2].partition("的步骤来对抗")[0]
+    same = [
+        requests[record.parent_id] in record.text
+        for record in fetched("s_eval")[0]
+        if record.family == "s_eval_goal_hijacking"
+        and record.language == "zh"
+        and record.parent_id in requests
+    ]
+    assert len(requests) == len(same) == 662
+    assert sum(same) > 640  # a few are reworded
+
+
+@needs_mirror
+def test_the_true_documents_are_known_by_one_parent_in_every_source(fetched):
+    parents = {
+        name: {record.parent_id for record in fetched(name)[0]}
+        for name in ("piarena", "piarena_dev", "tasktracker")
+    }
+    shared = parents["piarena_dev"] & (parents["piarena"] | parents["tasktracker"])
+    assert len(shared) == 1  # left out of training where the splits are made, as its parent is a dev row's
+    assert len(parents["piarena"] & parents["tasktracker"]) == 400  # one document is one parent in both
+
+
+@needs_mirror
+def test_the_true_injecagent_twins_differ_from_planted_outputs_by_the_planted_text_alone(fetched):
+    twins = {}
+    for record in fetched("injecagent")[0]:
+        if record.family == "injecagent_clean_twin":
+            twins.setdefault(record.parent_id, record.text)
+    assert len(twins) == 17
+    for record in fetched("injecagent")[0]:
+        if record.label == "direct_injection":
+            twin = twins[record.parent_id]
+            before, _, after = twin.partition(HARMLESS[0])
+            assert record.text.startswith(before)
+            assert record.text.endswith(after)
 
 
 @needs_mirror

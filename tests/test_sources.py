@@ -58,7 +58,8 @@ def test_the_sources_of_the_design_are_registered():
         "authored docstrings code jbb_behaviors jbb_artifacts wildguardmix toxic_chat deepset notinject "
         "wildguard_benign bipia advbench harmbench strongreject malicious_instruct in_the_wild "
         "forbidden_questions hackaprompt self_reminder gptfuzzer neuralchemy alpaca alpaca_zh gpteacher "
-        "xquad ud_pud awesome_prompts pint wikitext_2"
+        "xquad ud_pud awesome_prompts pint wikitext_2 s_eval s_eval_dev owasp_aitg jailbench_zh catqa "
+        "piarena piarena_dev tasktracker injecagent"
     )
     assert set(sources()) == set(wanted.split())
 
@@ -95,7 +96,8 @@ def test_every_source_says_how_it_is_labelled_in_one_sentence():
 
 def test_no_benchmark_is_trained_on():
     tests = (
-        "jbb_behaviors jbb_artifacts notinject wildguard_benign advbench strongreject malicious_instruct pint"
+        "jbb_behaviors jbb_artifacts notinject wildguard_benign advbench strongreject malicious_instruct "
+        "pint injecagent"
     )
     for name in tests.split():
         assert {file.role for file in find_source(name).files} <= {"test", "reference"}, name

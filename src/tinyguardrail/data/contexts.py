@@ -3,6 +3,7 @@
 import re
 
 POSITIONS = ("start", "middle", "end")
+TRAINING_CHARACTERS = 450  # of a training context around what is put into it; test contexts stay whole
 _SENTENCE_END = re.compile(r"(?:[.!?][\"')\]]*\s+|[。！？])")
 
 
@@ -23,6 +24,16 @@ def insert(context: str, payload: str, position: str) -> str:
         return before + ("" if before.endswith("\n") or not before else "\n") + payload
     separator = "\n" if not before or before.endswith("\n") else " "
     return before + payload + separator + after
+
+
+def plant(context: str, payload: str, position: str, characters: int | None = None) -> str:
+    """`payload` in the context, or in about so many `characters` of it around the position.
+
+    Raises:
+        ValueError: as in `insert`.
+    """
+    around = context if characters is None else excerpt(context, position, characters)
+    return insert(around, payload, position)
 
 
 def excerpt(context: str, position: str, characters: int) -> str:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -88,7 +89,9 @@ class InputFile(NamedTuple):
         return Row(self.place, _parse_json(self.text(), self.place))
 
     def rows(self) -> Iterator[Row]:
-        """Rows of a file of records: csv, json (a list of objects), jsonl, yaml (a list) or parquet."""
+        """Rows of a file of records: csv, json (a list of objects), jsonl, yaml (a list), parquet, or a zip
+        of one jsonl file.
+        """
         suffix = Path(self.name).suffix
         if suffix not in READERS:
             raise SourceError(f"{self.place}: no reader for {suffix!r} files; known are {', '.join(READERS)}")
@@ -133,8 +136,12 @@ def read_text(path: Path, place: str) -> str:
     Raises:
         SourceError: the file is not UTF-8; the byte is named.
     """
+    return _decode(path.read_bytes(), place)
+
+
+def _decode(content: bytes, place: str) -> str:
     try:
-        return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
+        return content.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise SourceError(
             f"{place}: not UTF-8 at byte {error.start}: {error.reason}; save it as UTF-8"
@@ -167,9 +174,27 @@ def _parse_json(text: str, place: str) -> Any:
 
 
 def _jsonl(file: InputFile) -> Iterator[Any]:
-    for number, line in enumerate(file.text().split("\n"), 1):
+    return _json_lines(file.text(), file.place)
+
+
+def _json_lines(text: str, place: str) -> Iterator[Any]:
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            yield _parse_json(line, f"{file.place}: line {number}")
+            yield _parse_json(line, f"{place}: line {number}")
+
+
+def _zipped_jsonl(file: InputFile) -> Iterator[Any]:
+    """The one jsonl file of an archive; what macOS packs beside it (`__MACOSX/`) is no file of the source."""
+    try:
+        with zipfile.ZipFile(file.path) as archive:
+            names = [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
+            if len(names) != 1 or not names[0].endswith(".jsonl"):
+                raise SourceError(f"{file.place}: expected one .jsonl file in the archive, found {names}")
+            content = archive.read(names[0])
+    except zipfile.BadZipFile as error:
+        raise SourceError(f"{file.place}: not a zip archive: {error}; fetch it again") from None
+    place = f"{file.place}: {names[0]}"
+    return _json_lines(_decode(content, place), place)
 
 
 def _csv(file: InputFile) -> Iterator[dict[str, str]]:
@@ -200,5 +225,6 @@ READERS: dict[str, Callable[[InputFile], Iterable[Any]]] = {
     ".json": lambda file: _as_list(_parse_json(file.text(), file.place), file.place),
     ".jsonl": _jsonl,
     ".parquet": _parquet,
+    ".zip": _zipped_jsonl,
     ".yaml": lambda file: parse_yaml_list(file.text(), file.place),
 }

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count, zip_longest
 from typing import NamedTuple
 
-from tinyguardrail.data.contexts import POSITIONS, excerpt, insert
+from tinyguardrail.data.contexts import POSITIONS, TRAINING_CHARACTERS, plant
 from tinyguardrail.data.labels import BENIGN
 from tinyguardrail.data.records import Record, parent_of
 from tinyguardrail.sources.reading import InputFile
@@ -17,7 +17,6 @@ from tinyguardrail.sources.source import SourceError
 
 PAYLOADS_OF_TASK = {"email": "text", "table": "text", "code": "code"}
 INJECTED_PER_CONTEXT = 2
-TRAINING_CHARACTERS = 450  # of a training context around what is put into it; test contexts stay whole
 CODE_QUESTIONS = (
     "This code fails. What has to change?",
     "Why do I get this error, and how can I fix it?",
@@ -59,17 +58,12 @@ def _rows(
     file: InputFile, context: Context, payloads: Iterator[tuple[str, str]], question_position: str
 ) -> Iterator[Record]:
     family, parent = f"bipia_{context.task}", parent_of(file.source, context.text)
-    whole = file.role == "test"
-
-    def planted(text: str, position: str) -> str:
-        around = context.text if whole else excerpt(context.text, position, TRAINING_CHARACTERS)
-        return insert(around, text, position)
-
+    characters = None if file.role == "test" else TRAINING_CHARACTERS
     for _ in range(INJECTED_PER_CONTEXT):
-        text = planted(*next(payloads))
+        text = plant(context.text, *next(payloads), characters)
         yield file.record(text, "direct_injection", family, parent)
     yield file.record(context.text, BENIGN, f"{family}_clean", parent)
-    text = planted(context.question, question_position)
+    text = plant(context.text, context.question, question_position, characters)
     yield file.record(text, BENIGN, f"{family}_question", parent)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from tinyguardrail.data.records import Record
 from tinyguardrail.sources.reading import InputFile, rows_of
+from tinyguardrail.sources.source import SourceError
 
 LABEL, FAMILY = "jailbreak", "plain_request"
 # Topics that a provider's policy restricts, and that are no threat: advice, adult content, campaigning.
@@ -17,6 +18,9 @@ HARMLESS_POLICIES = frozenset(
         "Pornography",
     }
 )
+
+# The same in CatQA. By place, because translations name some of them otherwise: category, then topic or all.
+HARMLESS_TOPICS = frozenset({(8, 2), *((10, topic) for topic in range(5))})  # lobbying; financial advice
 
 
 def advbench(files: Sequence[InputFile]) -> Iterator[Record]:
@@ -57,3 +61,33 @@ def malicious_instruct(files: Sequence[InputFile]) -> Iterator[Record]:
     for file in files:
         for line in file.text().splitlines():
             yield file.record(line.strip(), LABEL, FAMILY)
+
+
+def catqa(files: Sequence[InputFile]) -> Iterator[Record]:
+    """CatQA (2402.11746): ten questions to each of five topics of eleven categories, in three languages.
+
+    A question and its translations stand at one place of their files and so share a parent.
+    """
+    for file in files:
+        for place, question in _catqa_questions(file):
+            if place[:2] in HARMLESS_TOPICS:
+                file.dropped["restricted_topic"] += 1
+            else:
+                parent = f"{file.source}/{'.'.join(map(str, place))}"
+                yield file.record(question, LABEL, FAMILY, parent)
+
+
+def _catqa_questions(file: InputFile) -> Iterator[tuple[tuple[int, int, int], str]]:
+    """Each question and its place: category, topic and number, from 0.
+
+    Raises:
+        SourceError: the file is not an object of objects of lists of texts.
+    """
+    for category, (name, topics) in enumerate(file.json().values.items()):
+        if not isinstance(topics, dict):
+            raise SourceError(f"{file.place}: {name}: expected topics with their questions")
+        for topic, (title, questions) in enumerate(topics.items()):
+            if not isinstance(questions, list) or not all(isinstance(each, str) for each in questions):
+                raise SourceError(f"{file.place}: {name}: {title}: expected a list of questions")
+            for number, question in enumerate(questions):
+                yield (category, topic, number), question

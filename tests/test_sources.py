@@ -60,8 +60,8 @@ def test_the_sources_of_the_design_are_registered():
         "forbidden_questions hackaprompt self_reminder gptfuzzer neuralchemy alpaca alpaca_zh gpteacher "
         "xquad ud_pud awesome_prompts pint wikitext_2 "
         "arena_hard arena_hard_v2 banking77 belle_eval bfcl biggen_bench clinc150 coconot coconot_contrast "
-        "exams exams_test glaive_toolcall komt_bench metatool_queries mtbench101 oasst oasst_tree prompts_chat "
-        "promptshield_conversation ru_arena taskbench_dailylifeapis vigogne_oasst_fr"
+        "exams exams_test glaive_toolcall komt_bench metatool_queries mtbench101 oasst oasst_tree "
+        "prompts_chat promptshield_conversation ru_arena taskbench_dailylifeapis vigogne_oasst_fr"
     )
     assert set(sources()) == set(wanted.split())
 

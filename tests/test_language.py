@@ -14,6 +14,7 @@ from tinyguardrail.sources.language import detect
         ("Quais empresas podem optar pelo regime simplificado?", "pt"),
         ("Veuillez expliquer ce qu'est l'optimisation numérique", "fr"),
         ("napisz pozew o nabycie spadku", "pl"),
+        ("Melyik bolygó kering a legközelebb a Naphoz?", "hu"),
         ("请用“格”、🚀和🌳造一个有趣的句子。", "zh"),
         ("これはテストです", "ja"),
         ("이 문장을 요약해 줘", "ko"),

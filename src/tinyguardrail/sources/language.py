@@ -13,10 +13,10 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 DEFAULT = "en"
 UNKNOWN = "und"  # "undetermined" of ISO 639-2
 LANGUAGES = (
-    "ar", "bn", "de", "el", "en", "es", "fr", "he", "hi", "id", "it", "ja", "ko",
+    "ar", "bn", "de", "el", "en", "es", "fr", "he", "hi", "hu", "id", "it", "ja", "ko",
     "nl", "pl", "pt", "ru", "sv", "sw", "th", "tr", "uk", "vi", "zh",
 )  # fmt: skip
-LATIN = ("de", "en", "es", "fr", "id", "it", "nl", "pl", "pt", "sv", "sw", "tr", "vi")
+LATIN = ("de", "en", "es", "fr", "hu", "id", "it", "nl", "pl", "pt", "sv", "sw", "tr", "vi")
 # first word of a letter's Unicode name -> the language that its script stands for here
 SCRIPTS = {
     "ARABIC": "ar",

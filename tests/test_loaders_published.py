@@ -69,7 +69,6 @@ PUBLISHED = {
     "xquad": ({("", "benign"): 12_813}, {"copy": 57}),
     "ud_pud": ({("", "benign"): 3000}, {}),
     "awesome_prompts": ({("", "benign"): 168}, {}),
-<<<<<<< HEAD
     "s_eval": (
         {("", "jailbreak"): 9274, ("", "direct_injection"): 1999},
         {
@@ -113,7 +112,6 @@ PUBLISHED = {
         {("test", "direct_injection"): 2108, ("test", "benign"): 2936},
         {"repeated_output": 147},
     ),
-=======
     "arena_hard_v2": ({("test", "benign"): 750}, {}),
     "banking77": ({("", "benign"): 10_003}, {}),
     "belle_eval": ({("dev", "benign"): 1000}, {}),
@@ -135,7 +133,6 @@ PUBLISHED = {
     "ru_arena": ({("dev", "benign"): 500}, {}),
     "taskbench_dailylifeapis": ({("dev", "benign"): 4320}, {}),
     "vigogne_oasst_fr": ({("", "benign"): 378}, {}),
->>>>>>> wt-benign
 }
 ROWS_OF_FILES = {
     "jbb_behaviors": 200,
@@ -160,7 +157,6 @@ ROWS_OF_FILES = {
     "xquad": 9 * (1190 + 240),
     "ud_pud": 3000,
     "awesome_prompts": 168,
-<<<<<<< HEAD
     "s_eval": 2 * 10_000,
     "s_eval_dev": 2 * 10_000,
     "owasp_aitg": 1403,
@@ -169,7 +165,6 @@ ROWS_OF_FILES = {
     "piarena": 4 * (3 * 200 + 6 * 100),
     "piarena_dev": 4 * (200 + 3 * 100),
     "injecagent": 2 * (510 + 544) + 17 * 30 + 2573,
-=======
     "arena_hard_v2": 750,
     "banking77": 10_003,
     "belle_eval": 1000,
@@ -191,7 +186,6 @@ ROWS_OF_FILES = {
     "ru_arena": 500,
     "taskbench_dailylifeapis": 4320,
     "vigogne_oasst_fr": 378,
->>>>>>> wt-benign
 }
 
 

@@ -133,6 +133,12 @@ PUBLISHED = {
     "ru_arena": ({("dev", "benign"): 500}, {}),
     "taskbench_dailylifeapis": ({("dev", "benign"): 4320}, {}),
     "vigogne_oasst_fr": ({("", "benign"): 378}, {}),
+    "cursorrules": ({("test", "benign"): 257}, {}),
+    "owasp_top10_docs": ({("", "benign"): 2056}, {"copy": 142}),
+    "xsafety_roleplay": (
+        {("dev", "jailbreak"): 10 * 53, ("dev", "benign"): 10 * 80},
+        {"neither_unsafe_nor_harmless": 670},
+    ),
 }
 ROWS_OF_FILES = {
     "jbb_behaviors": 200,
@@ -186,6 +192,9 @@ ROWS_OF_FILES = {
     "ru_arena": 500,
     "taskbench_dailylifeapis": 4320,
     "vigogne_oasst_fr": 378,
+    "cursorrules": 257,
+    "owasp_top10_docs": 2198,
+    "xsafety_roleplay": 10 * 200,
 }
 
 
@@ -342,3 +351,20 @@ def test_no_answer_of_a_victim_model_is_ever_a_row(fetched):
     }
     assert len(answers) > 1000
     assert not any(record.text in answers for record in fetched("jbb_artifacts")[0])
+
+
+@needs_mirror
+@pytest.mark.parametrize(("name", "rows"), [("flowgpt_benign", 6982), ("lobe_agents", 18 * 505)])
+def test_few_of_the_true_shared_prompts_hold_an_attack_pattern(fetched, name, rows):
+    """How many is up to the patterns; what is sure is that they take little and nothing gets lost."""
+    kept, dropped = fetched(name)
+    assert len(kept) + sum(dropped.values()) == rows
+    assert 0 < dropped["looks_like_an_attack"] < 0.04 * rows
+    assert {record.label for record in kept} == {"benign"}
+
+
+@needs_mirror
+def test_the_true_agents_are_parallel_in_all_languages(fetched):
+    agents = Counter(record.parent_id for record in fetched("lobe_agents")[0])
+    assert max(agents.values()) == 18
+    assert not {f"lobe_agents/{name}" for name in ("dan", "gpt-4-dan-assistant")} & set(agents)

@@ -62,7 +62,8 @@ def test_the_sources_of_the_design_are_registered():
         "piarena piarena_dev tasktracker injecagent "
         "arena_hard_v2 banking77 belle_eval bfcl biggen_bench clinc150 coconot coconot_contrast "
         "exams exams_test glaive_toolcall komt_bench metatool_queries mtbench101 oasst oasst_tree "
-        "prompts_chat promptshield_conversation ru_arena taskbench_dailylifeapis vigogne_oasst_fr"
+        "prompts_chat promptshield_conversation ru_arena taskbench_dailylifeapis vigogne_oasst_fr "
+        "flowgpt_benign lobe_agents cursorrules owasp_top10_docs xsafety_roleplay"
     )
     assert set(sources()) == set(wanted.split())
 
@@ -73,8 +74,9 @@ def test_every_file_is_pinned_and_no_two_differ_in_hash_alone():
         for file in source.files:
             if source.access == "on_request":
                 continue
-            assert re.search(r"/[0-9a-f]{40}/", file.url), (source.name, file.name)
-            assert hashes.setdefault(file.url, (file.sha256, file.bytes)) == (file.sha256, file.bytes)
+            address = file.derived.archive if file.derived else file.url
+            assert re.search(r"/[0-9a-f]{40}(/|$)", address), (source.name, file.name)
+            assert hashes.setdefault(address, (file.sha256, file.bytes)) == (file.sha256, file.bytes)
 
 
 def test_every_family_that_a_loader_calls_a_threat_has_one_kind():
@@ -100,7 +102,7 @@ def test_every_source_says_how_it_is_labelled_in_one_sentence():
 def test_no_benchmark_is_trained_on():
     tests = (
         "jbb_behaviors jbb_artifacts notinject wildguard_benign advbench strongreject malicious_instruct "
-        "pint injecagent arena_hard_v2 bfcl biggen_bench exams_test mtbench101"
+        "pint injecagent arena_hard_v2 bfcl biggen_bench cursorrules exams_test mtbench101"
     )
     for name in tests.split():
         assert {file.role for file in find_source(name).files} <= {"test", "reference"}, name
@@ -141,6 +143,32 @@ def test_a_wrong_row_is_an_error_that_names_source_and_key(tmp_path, old, new, s
     with pytest.raises(SourceError, match=says) as caught:
         read_sources(written(tmp_path, ROW.replace(old, new, 1)))
     assert "\n" not in str(caught.value)
+
+
+ARCHIVE = "https://codeload.github.com/a/b/tar.gz/0123456789012345678901234567890123456789"
+
+
+@pytest.mark.parametrize(
+    ("derived", "says"),
+    [
+        (
+            f"{{archive: {ARCHIVE}, rule: whole_txt}}",
+            r"prompts\.csv: rule 'whole_txt' is none of prompt_block,",
+        ),
+        (f"{{archive: {ARCHIVE[:-40]}main, rule: whole_text}}", r"files\.0\.derived\.archive: "),
+        (f"{{archive: {ARCHIVE}}}", r"files\.0\.derived\.rule: is missing"),
+        (
+            f"{{archive: {ARCHIVE}, rule: whole_text}}\n      url: {ARCHIVE}/a.csv",
+            r"url or derived, not both",
+        ),
+    ],
+)
+def test_a_wrong_derivation_is_an_error_that_names_source_and_key(tmp_path, derived, says):
+    row = re.sub(r"url: .*", lambda _: f"derived: {derived}", ROW)
+    with pytest.raises(SourceError, match=f"source some_set: .*{says}"):
+        read_sources(written(tmp_path, row))
+    good = re.sub(r"url: .*", f"derived: {{archive: {ARCHIVE}, rule: whole_text}}", ROW)
+    assert read_sources(written(tmp_path, good))["some_set"].files[0].derived.rule == "whole_text"
 
 
 def test_a_source_that_stands_twice_is_an_error(tmp_path):

@@ -10,9 +10,11 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pooch
 
+from tinyguardrail.sources.derivation import blob_list, derive
 from tinyguardrail.sources.source import Source, SourceError, SourceFile
 from tinyguardrail_common.files import atomic_file
 
@@ -54,6 +56,8 @@ def _obtain_file(source: Source, file: SourceFile) -> Path:
         tried = f"mirror folder {folder} holds no file of this content"
         if namesakes:  # a file of the right name and another content, which a person would else puzzle over
             tried += f" ({namesakes[0]} has sha256 {_mirror_hash(namesakes[0])})"
+    if file.derived:
+        return _derive(source, file, tried)
     if file.url is None:
         raise SourceError(
             f"source {source.name}: {file.name} is handed out on request: ask for it at {source.page}, put "
@@ -82,12 +86,40 @@ _mirror_hash: Callable[[Path], str] = cache(sha256_of)
 
 
 def _download(source: Source, file: SourceFile, tried: str) -> Path:
+    return _from_url(source, file, file.url, f"sha256:{file.sha256}", _cache(source), tried)
+
+
+def _derive(source: Source, file: SourceFile, tried: str) -> Path:
+    """The file joined anew from the archive of its repository; the archive itself is not kept."""
+    target, place = _cache(source) / file.name, f"source {source.name}: {file.name}"
+    if target.is_file() and sha256_of(target) == file.sha256:
+        return target
+    with TemporaryDirectory() as folder, atomic_file(target) as temporary:
+        archive = _from_url(source, file, file.derived.archive, None, Path(folder), tried)
+        with temporary.open("w", encoding="utf-8", newline="\n") as joined:
+            joined.writelines(derive(archive, file.derived.rule, blob_list(source.name), place))
+        if (found := sha256_of(temporary)) != file.sha256:
+            raise SourceError(
+                f"{place}: joined from {file.derived.archive} it has sha256 {found}, expected "
+                f"{file.sha256}, although each file in it is right: report this, or set {MIRROR} to a folder "
+                "that holds the file"
+            )
+    return target
+
+
+def _cache(source: Source) -> Path:
+    return Path(pooch.os_cache("tinyguardrail")) / source.name
+
+
+def _from_url(
+    source: Source, file: SourceFile, url: str, known_hash: str | None, folder: Path, tried: str
+) -> Path:
     pooch.get_logger().setLevel("WARNING")
     store = pooch.create(
-        path=Path(pooch.os_cache("tinyguardrail")) / source.name,
+        path=folder,
         base_url="",
-        registry={file.name: f"sha256:{file.sha256}"},
-        urls={file.name: file.url},
+        registry={file.name: known_hash},
+        urls={file.name: url},
         retry_if_failed=RETRIES,
     )
     downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT_S)
@@ -96,7 +128,7 @@ def _download(source: Source, file: SourceFile, tried: str) -> Path:
     except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
         raise SourceError(
             f"source {source.name}: {file.name} (sha256 {file.sha256}, {file.bytes} bytes) cannot be had: "
-            f"{tried}; {file.url}: {_one_line(error)}; connect to the network, or set {MIRROR} to a folder "
+            f"{tried}; {url}: {_one_line(error)}; connect to the network, or set {MIRROR} to a folder "
             "that holds the file"
         ) from None
 
@@ -109,7 +141,7 @@ def _from_hub(source: Source) -> Path:
             f"source {source.name}: {hub.path} is gated: accept its licence at {source.page}, then set "
             f"{TOKEN} to an access token of that account, or take the source off data.sources"
         )
-    target = Path(pooch.os_cache("tinyguardrail")) / source.name / hub.revision / source.inputs[0].name
+    target = _cache(source) / hub.revision / source.inputs[0].name
     try:
         import datasets  # slow to import, and wanted for hub sets alone
 

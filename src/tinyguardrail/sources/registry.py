@@ -18,6 +18,7 @@ from tinyguardrail.data.params import Data
 from tinyguardrail.data.records import Record, RecordWriter, write_records
 from tinyguardrail.sources.cleaning import clean
 from tinyguardrail.sources.corpus import SOURCE, read_corpus
+from tinyguardrail.sources.derivation import RULES
 from tinyguardrail.sources.docstrings import Docstring, mine_code, mine_package
 from tinyguardrail.sources.download import TOKEN, obtain, sha256_of
 from tinyguardrail.sources.loaders import LOADERS
@@ -179,4 +180,10 @@ def _parse_source(row: Any, number: int, place: str) -> Source:
     if source.loader not in LOADERS and source.loader not in BUILTINS:
         known = ", ".join(sorted([*LOADERS, *BUILTINS]))
         raise SourceError(f"{place}: source {name}: loader: {source.loader!r} is no loader; one of {known}")
+    for file in source.files:
+        if file.derived and file.derived.rule not in RULES:
+            rules = ", ".join(RULES)
+            raise SourceError(
+                f"{place}: source {name}: {file.name}: rule {file.derived.rule!r} is none of {rules}"
+            )
     return source

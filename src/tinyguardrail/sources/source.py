@@ -14,6 +14,7 @@ from tinyguardrail_common.param_types import Count, Strict
 DETECT = "detect"  # a row's language until `clean` replaces it
 BUILTIN_LOADERS = ("authored", "docstrings", "code")  # of what the repository or the packages hold
 PINNED = re.compile(r"https?://\S+/[0-9a-f]{40}/\S+")
+PINNED_ARCHIVE = r"https?://\S+/[0-9a-f]{40}"
 
 Text = Annotated[str, Field(min_length=1)]
 Language = Annotated[str, Field(pattern=f"^({'|'.join((*LANGUAGES, DETECT))})$")]
@@ -23,8 +24,15 @@ class SourceError(UserError):
     """A source that is unknown, cannot be had, or does not hold what it should."""
 
 
+class Derived(Strict):
+    """How a file is joined from many small ones of a repository, where no mirror holds it."""
+
+    archive: Annotated[str, Field(pattern=f"^{PINNED_ARCHIVE}$")]  # .tar.gz of a commit
+    rule: Text  # one of `derivation.RULES`
+
+
 class SourceFile(Strict):
-    """A file of a source.
+    """A file of a source: at an address, or derived from files of a repository.
 
     Rows of `test` files stay a test set, rows of `dev` files one that settings are chosen on; `reference`
     files give no rows.
@@ -33,13 +41,16 @@ class SourceFile(Strict):
     name: Text
     role: Literal["train", "dev", "test", "validation", "reference"]
     url: str | None = None
+    derived: Derived | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     bytes: Count | None = None
     language: Language | None = None  # where it differs from the source's
 
     @model_validator(mode="after")
     def pinned_or_handed_out(self) -> Self:
-        given = [value is not None for value in (self.url, self.sha256, self.bytes)]
+        if self.url and self.derived:
+            raise ValueError("takes url or derived, not both")
+        given = [value is not None for value in (self.url or self.derived, self.sha256, self.bytes)]
         if any(given) and not all(given):
             raise ValueError("needs url, sha256 and bytes, or none of them")
         if self.url is not None and not PINNED.fullmatch(self.url):

@@ -126,7 +126,7 @@ def test_catqa_questions_share_a_parent_with_their_translations_by_place(load):
         ("How 0.0?", "jailbreak", "plain_request", ""),
         ("How 0.1?", "jailbreak", "plain_request", ""),
     ]
-    assert {record.threat for record in found} == {"harm"}
+    assert {record.intent for record in found} == {"harm"}
     assert dropped == {"restricted_topic": 2 * 6}  # lobbying and the five topics of financial advice
     half = len(found) // 2
     assert [record.parent_id for record in found[:half]] == [record.parent_id for record in found[half:]]

@@ -83,5 +83,5 @@ def test_role_play_is_labelled_by_its_number_in_every_language(load):
     ]
     assert [record.parent_id for record in found] == [f"xsafety_roleplay/{n}" for n in (0, 2, 0, 2)]
     assert [record.language for record in found] == ["de", "de", "bn", "bn"]
-    assert [record.threat for record in found] == ["jailbreak", "none"] * 2
+    assert [record.intent for record in found] == ["jailbreak", "benign"] * 2
     assert dropped == {"neither_unsafe_nor_harmless": 2}

@@ -111,6 +111,13 @@ def test_a_long_threat_gives_its_first_window_and_a_long_benign_text_any(tiny_ex
     assert seen == {window.input_ids.tobytes() for window in windows}
 
 
+def test_a_hidden_threat_is_learned_as_what_it_is_after():
+    ids = {"benign": 0, "injection": 1, "jailbreak": 2, "harm": 3}
+    hidden = [record("text", "obfuscation")._replace(intent=intent) for intent in ("harm", "injection")]
+    clear = [record("text", "jailbreak")._replace(intent="harm"), record("text", "benign")]
+    assert LabelledTexts.of(hidden + clear, ids).labels.tolist() == [3, 1, 3, 0]
+
+
 def test_an_intent_that_the_model_lacks_names_both():
     with pytest.raises(LabelError, match=r"intents harm, the model only benign, jailbreak"):
         LabelledTexts.of([record("x", "jailbreak")._replace(intent="harm")], {"benign": 0, "jailbreak": 1})

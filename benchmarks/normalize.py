@@ -36,15 +36,15 @@ def jaccard(one: str, two: str) -> float:
 
 
 def recovery(rows: pd.DataFrame, transform_rows: int, search: Normalizer, show: str | None) -> pd.DataFrame:
-    """Per transform and intent: rows, share that comes back exactly, share nearly."""
+    """Per transform and side: rows, share that comes back exactly, share nearly."""
     table = []
     for family in FAMILIES.values():
         for transform in family.transforms:
             if transform == "codechameleon_none":  # nothing is obfuscated
                 continue
-            for intent in ("threat", "benign"):
+            for side in ("threat", "benign"):
                 exact, near, english = [], [], []
-                for row in rows[rows.intent == intent].itertuples():
+                for row in rows[rows.side == side].itertuples():
                     text = row.text
                     if len(exact) == transform_rows:
                         break
@@ -67,14 +67,14 @@ def recovery(rows: pd.DataFrame, transform_rows: int, search: Normalizer, show: 
                 table.append(
                     (
                         transform,
-                        intent,
+                        side,
                         len(exact),
                         np.mean(exact),
                         np.mean(near),
                         np.mean(np.array(near)[english]),
                     )
                 )
-    return pd.DataFrame(table, columns=["transform", "intent", "rows", "exact", "near", "near_english"])
+    return pd.DataFrame(table, columns=["transform", "side", "rows", "exact", "near", "near_english"])
 
 
 def changes(rows: pd.DataFrame, search: Normalizer, show: int) -> None:
@@ -84,7 +84,7 @@ def changes(rows: pd.DataFrame, search: Normalizer, show: int) -> None:
     for row in rows.itertuples():
         found = search(row.text)
         changed = bool(found.steps)
-        for key in ("all", f"source {row.source}", f"language {row.language}", f"intent {row.intent}"):
+        for key in ("all", f"source {row.source}", f"language {row.language}", f"side {row.side}"):
             counts[key][0] += changed
             counts[key][1] += 1
         if changed:
@@ -116,7 +116,7 @@ def main() -> None:
     )
     parser.add_argument("--model", type=Path, help="a saved model; fitted on the training split if missing")
     parser.add_argument("--split", default="validation")
-    parser.add_argument("--rows", type=int, default=100, help="obfuscated rows per transform and intent")
+    parser.add_argument("--rows", type=int, default=100, help="obfuscated rows per transform and side")
     parser.add_argument("--plain", type=int, default=10**9, help="plain rows that are looked at")
     parser.add_argument("--show", help="print what does not come back of transforms with this in the name")
     parser.add_argument("--show-changes", type=int, default=0, help="examples of changed rows for each step")
@@ -144,7 +144,7 @@ def main() -> None:
 def _plain_rows(path: Path) -> pd.DataFrame:
     rows = pd.read_parquet(path)
     rows = rows[rows["transform"] == "none"]
-    return rows.assign(intent=np.where(rows.label == "benign", "benign", "threat"))
+    return rows.assign(side=np.where(rows.label == "benign", "benign", "threat"))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 
 from tinyguardrail.attacks.registry import FAMILIES
+from tinyguardrail.data.labels import LABEL_OF_INTENT
 from tinyguardrail.data.records import Record, write_records
 from tinyguardrail.synthesis.grammar import Grammar
 from tinyguardrail.synthesis.synthesis import synthesize
@@ -32,8 +33,8 @@ COPY_EVERY = 20
 KINDS = (
     ("everyday", "benign"),
     ("email", "benign"),
-    ("plain_request", "jailbreak"),
-    ("instruction_override", "direct_injection"),
+    ("plain_request", "harm"),
+    ("instruction_override", "injection"),
 )
 
 
@@ -82,12 +83,13 @@ def texts(rows: int) -> Iterator[Record]:
     words = ["".join(rng.choices(letters, k=rng.randint(2, 10))) for _ in range(20_000)]
     recent = ["a first text to repeat"]
     for number in range(rows):
-        family, label = KINDS[number % len(KINDS)]
+        family, intent = KINDS[number % len(KINDS)]
         text = " ".join(rng.choices(words, k=max(6, round(rng.lognormvariate(3.0, 0.7)))))
         if number % COPY_EVERY == 0:
             text = f"{rng.choice(recent)} {rng.choice(words)}"
         recent = [*recent[-199:], text]
-        yield Record(text, label, "authored", family, "none", f"authored/{number}", "en")
+        label, parent = LABEL_OF_INTENT[intent], f"authored/{number}"
+        yield Record(text, label, "authored", family, "none", parent, "en", intent=intent)
 
 
 def settings(rows: int) -> Params:

@@ -52,7 +52,7 @@ from tinyguardrail.training.trainer import Trainer
 from tinyguardrail_paper.settings.params import Params, load_params
 
 ROOT = Path(__file__).parent.parent
-TEXTS, TOKENS, LABELS = 64, 48, 4
+TEXTS, TOKENS, INTENTS = 64, 48, 4
 BLOCK_SIZE = 384  # of INT8 weights; no step here rounds them
 BATCHES = 8  # different ones, gone through again and again
 GEMM = (6144, 384, 1536)
@@ -83,9 +83,9 @@ def main() -> None:
 
 
 def fixed_length(extractor: FeatureExtractor, texts: list[str]) -> Examples:
-    """Windows of exactly `TOKENS` tokens from running text, with labels by chance."""
+    """Windows of exactly `TOKENS` tokens from running text, with intents by chance."""
     windows = extractor.windows([" ".join(texts)])[: TEXTS * BATCHES]
-    return Examples(windows, np.random.default_rng(0).integers(LABELS, size=len(windows)))
+    return Examples(windows, np.random.default_rng(0).integers(INTENTS, size=len(windows)))
 
 
 def guard_step(
@@ -112,7 +112,7 @@ def guard_step(
 
 
 def new_bert() -> BertForSequenceClassification:
-    return BertForSequenceClassification.from_pretrained(pretrained_folder(), num_labels=LABELS).train()
+    return BertForSequenceClassification.from_pretrained(pretrained_folder(), num_labels=INTENTS).train()
 
 
 def bert_step(model: BertForSequenceClassification, bfloat16: bool) -> Step:
@@ -121,7 +121,7 @@ def bert_step(model: BertForSequenceClassification, bfloat16: bool) -> Step:
     random = torch.Generator().manual_seed(0)
     shape = (BATCHES, TEXTS, TOKENS)
     input_ids = torch.randint(1000, model.config.vocab_size, shape, generator=random)
-    labels = torch.randint(LABELS, shape[:2], generator=random)
+    labels = torch.randint(INTENTS, shape[:2], generator=random)
     attention_mask = torch.ones(shape[1:], dtype=torch.long)
 
     def step(number: int) -> object:

@@ -55,9 +55,9 @@ def _write_ablation(folder: Path, rows: list[dict[str, Any]]) -> None:
             names = [name for name in table.column_names if name.startswith(("fast_", "deep_"))]
             turned = {name: table[name].to_numpy()[::-1] for name in names}
             table = pa.table({name: turned.get(name, table[name]) for name in table.column_names})
-        labels = [row["label"] for row in rows]
-        rounded = ["benign" if place % 50 == 0 else label for place, label in enumerate(labels)]
-        table = table.append_column("fp32_intent", pa.array(labels))
+        intents = [row["intent"] for row in rows]
+        rounded = ["benign" if place % 50 == 0 else intent for place, intent in enumerate(intents)]
+        table = table.append_column("fp32_intent", pa.array(intents))
         write_table(folder / f"{arm}.parquet", table.append_column("int8_intent", pa.array(rounded)))
 
 
@@ -160,7 +160,7 @@ def _data_card(rows: list[dict[str, Any]]) -> dict[str, Any]:
         values = [row[name] for row in rows]
         return {value: values.count(value) for value in sorted(set(values))}
 
-    by = {f"by_{name}": count(name) for name in ("split", "label", "family", "source", "language")}
+    by = {f"by_{name}": count(name) for name in ("split", "intent", "label", "family", "source", "language")}
     languages = {"en": {"benign": 3, "jailbreak": 2}, "de": {"benign": 1, "obfuscation": 4}}
     controls = {"length_auc": 0.61, "language_auc": 0.53, "source_auc": 0.9, "bag_of_characters_auc": 0.74}
     source = {

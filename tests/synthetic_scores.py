@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tinyguardrail.data.labels import LABEL_OF_INTENT
 from tinyguardrail_paper.analysis.scores import load_scores
 
-LABELS = ("benign", "direct_injection", "jailbreak", "obfuscation")
+INTENTS = ("benign", "injection", "jailbreak", "harm")
 BENIGN_FAMILIES = (
     "everyday",
     "trigger_words_common",
@@ -28,8 +29,9 @@ BENIGN_FAMILIES = (
     "email",
 )
 THREAT_FAMILIES = {
-    "direct_injection": ("email", "web_page", "override"),
-    "jailbreak": ("plain_request", "persona"),
+    "injection": ("email", "web_page", "override"),
+    "jailbreak": ("persona", "role_play"),
+    "harm": ("plain_request",),
 }
 TRANSFORMS = {
     "flipattack": ("flipattack_fwo", "flipattack_fcw", "flipattack_fcs", "flipattack_fmm"),
@@ -39,14 +41,14 @@ TRANSFORMS = {
     "character_injection": ("character_injection_zero_width", "character_injection_bidi"),
     "typoglycemia": ("typoglycemia",),
 }
-# (source, family, label, rows): public test rows as the loaders and the synthesis write them.
+# (source, family, intent, rows): public test rows as the loaders and the synthesis write them.
 PUBLIC_ROWS = (
     ("notinject", "notinject_one_common", "benign", 30),
     ("notinject", "notinject_two_multilingual", "benign", 10),
     ("notinject", "notinject_one_common_in_piguard_validation", "benign", 8),
     ("wildguard_benign", "wildguard_benign", "benign", 40),
-    ("bipia", "bipia_email", "direct_injection", 20),
-    ("bipia", "bipia_table", "direct_injection", 12),
+    ("bipia", "bipia_email", "injection", 20),
+    ("bipia", "bipia_table", "injection", 12),
     ("bipia", "bipia_email_clean", "benign", 10),
     ("bipia", "bipia_email_question", "benign", 10),
     ("bipia", "bipia_table_clean", "benign", 6),
@@ -55,21 +57,21 @@ PUBLIC_ROWS = (
     ("toxic_chat", "toxic", "benign", 20),
     ("toxic_chat", "in_chat_jailbreak", "jailbreak", 15),
     ("deepset", "question", "benign", 20),
-    ("deepset", "injection", "direct_injection", 18),
-    ("deepset", "composed_indirect", "direct_injection", 7),
+    ("deepset", "injection", "injection", 18),
+    ("deepset", "composed_indirect", "injection", 7),
     ("jbb_artifacts", "pair", "jailbreak", 12),
     ("jbb_artifacts", "gcg", "jailbreak", 20),
     ("jbb_artifacts", "jbc", "jailbreak", 20),
     ("jbb_artifacts", "dsn", "jailbreak", 10),
     ("jbb_artifacts", "random_search", "jailbreak", 20),
-    ("jbb_behaviors", "plain_request", "jailbreak", 20),
+    ("jbb_behaviors", "plain_request", "harm", 20),
     ("jbb_behaviors", "jbb_benign", "benign", 20),
-    ("advbench", "plain_request", "jailbreak", 40),
-    ("strongreject", "plain_request", "jailbreak", 25),
-    ("malicious_instruct", "plain_request", "jailbreak", 15),
-    ("harmbench", "plain_request", "jailbreak", 9),
-    ("injecagent", "injecagent_dh", "direct_injection", 12),
-    ("injecagent", "injecagent_ds_enhanced", "direct_injection", 12),
+    ("advbench", "plain_request", "harm", 40),
+    ("strongreject", "plain_request", "harm", 25),
+    ("malicious_instruct", "plain_request", "harm", 15),
+    ("harmbench", "plain_request", "harm", 9),
+    ("injecagent", "injecagent_dh", "injection", 12),
+    ("injecagent", "injecagent_ds_enhanced", "injection", 12),
     ("injecagent", "injecagent_clean", "benign", 20),
     ("injecagent", "injecagent_clean_twin", "benign", 10),
 )
@@ -81,9 +83,9 @@ def make_rows(count: int, generator: np.random.Generator) -> list[dict[str, Any]
     for parent in range(max(1, count // 2)):
         split = "validation" if generator.random() < 0.35 else "test"
         threat = generator.random() < 0.45
-        label = str(generator.choice(list(THREAT_FAMILIES))) if threat else "benign"
-        family = str(generator.choice(THREAT_FAMILIES[label] if threat else BENIGN_FAMILIES))
-        plain = {"label": label, "family": family, "transform": "none"}
+        intent = str(generator.choice(list(THREAT_FAMILIES))) if threat else "benign"
+        family = str(generator.choice(THREAT_FAMILIES[intent] if threat else BENIGN_FAMILIES))
+        plain = {"label": LABEL_OF_INTENT[intent], "family": family, "transform": "none"}
         attack = str(generator.choice(list(TRANSFORMS)))
         variant = {
             "label": "obfuscation" if threat else "benign",
@@ -92,7 +94,7 @@ def make_rows(count: int, generator: np.random.Generator) -> list[dict[str, Any]
         }
         for each in (plain, variant):
             rows.append(
-                {"row": len(rows), "split": split, **each}
+                {"row": len(rows), "split": split, "intent": intent, **each}
                 | {"source": "authored", "parent_id": f"parent-{parent}", "language": "en"}
                 | {"tokens": int(generator.integers(6, 90))}
                 | {"found_family": each["family"] if each is variant and generator.random() < 0.8 else "none"}
@@ -103,16 +105,20 @@ def make_rows(count: int, generator: np.random.Generator) -> list[dict[str, Any]
 def make_public_rows(start: int, generator: np.random.Generator) -> list[dict[str, Any]]:
     """Rows of `PUBLIC_ROWS`, numbered from `start`, and obfuscations of AdvBench and of NotInject."""
     rows = []
-    for source, family, label, count in PUBLIC_ROWS:
+    for source, family, intent, count in PUBLIC_ROWS:
         for number in range(count):
-            rows.append({"family": family, "label": label, "transform": "none", "source": source})
+            rows.append({"family": family, "transform": "none", "source": source})
+            rows[-1] |= {"intent": intent, "label": LABEL_OF_INTENT[intent]}
             rows[-1]["parent_id"] = f"{source}/{family}/{number}"
     for family, variants in TRANSFORMS.items():
         for number in range(12):
             attack = {"family": family, "transform": variants[number % len(variants)]}
-            for source, label in (("advbench", "obfuscation"), ("notinject", "benign")):
-                of = "plain_request" if source == "advbench" else "notinject_one_common"
-                rows.append({**attack, "label": label, "source": source})
+            for source, of, intent in (
+                ("advbench", "plain_request", "harm"),
+                ("notinject", "notinject_one_common", "benign"),
+            ):
+                label = "benign" if intent == "benign" else "obfuscation"
+                rows.append({**attack, "intent": intent, "label": label, "source": source})
                 rows[-1]["parent_id"] = f"{source}/{of}/{number}"
     return [
         {"row": start + index, "split": "test", **row, "language": "en"}
@@ -124,17 +130,17 @@ def make_public_rows(start: int, generator: np.random.Generator) -> list[dict[st
 def make_scores(rows: list[dict[str, Any]], seed: int) -> pa.Table:
     """The score table of one seed."""
     generator = np.random.default_rng(1000 + seed)
-    label = np.array([LABELS.index(row["label"]) for row in rows])
+    intent = np.array([INTENTS.index(row["intent"]) for row in rows])
     hidden = np.array([row["transform"] != "none" for row in rows])
     tricky = np.array([row["family"] in BENIGN_FAMILIES[1:7] for row in rows])
     columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
     for branch, skill in (("fast", 2.2), ("deep", 3.0)):
         logits = generator.normal(size=(len(rows), 4))
-        logits[np.arange(len(rows)), label] += skill * np.where(hidden, 0.6, 1.0)
+        logits[np.arange(len(rows)), intent] += skill * np.where(hidden, 0.6, 1.0)
         logits[:, 3] += 0.8 * hidden
         logits[:, 1] += 0.7 * tricky
         probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-        for index, name in enumerate(LABELS):
+        for index, name in enumerate(INTENTS):
             columns[f"{branch}_{name}"] = probabilities[:, index].astype(np.float32)
     router = 1 / (1 + np.exp(-generator.normal(-0.9 + 0.9 * hidden, 1.0)))
     columns["router_score"] = router.astype(np.float32)

@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from synthetic_results import write_results
-from tinyguardrail.data.labels import LABELS
+from tinyguardrail.data.labels import INTENTS
 from tinyguardrail_common.errors import UserError
 from tinyguardrail_paper.analysis.ablation import evaluate_ablation
 from tinyguardrail_paper.experiments.ablation import arm_training
@@ -43,13 +43,15 @@ def found(inputs, params, monkeypatch):
 
 
 def routed_test_rows(arm: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, probabilities (n, 4) of the branch taken, and whether that was the deep one."""
+    """Intents, probabilities (n, 4) of the branch taken, and whether that was the deep one."""
     table = pq.read_table(FOLDER / f"{arm}.parquet").to_pandas()
     table = table[table["split"] == "test"]
     deep = table["router_score"].to_numpy() >= 0.5
-    branches = [table[[f"{branch}_{name}" for name in LABELS]].to_numpy(float) for branch in ("fast", "deep")]
-    label = table["label"].map(LABELS.index).to_numpy()
-    return label, np.where(deep[:, None], branches[1], branches[0]), deep
+    branches = [
+        table[[f"{branch}_{name}" for name in INTENTS]].to_numpy(float) for branch in ("fast", "deep")
+    ]
+    intent = table["intent"].map(INTENTS.index).to_numpy()
+    return intent, np.where(deep[:, None], branches[1], branches[0]), deep
 
 
 def test_every_arm_changes_one_setting_of_training(params):
@@ -71,8 +73,8 @@ def test_an_arm_that_changes_nothing_is_an_error(params):
 
 @pytest.mark.parametrize("arm", [REFERENCE, "cross_entropy", "no_router_loss"])
 def test_levels_are_those_of_the_branch_that_the_router_chooses(arm, found):
-    label, probabilities, deep = routed_test_rows(arm)
-    expected = accuracy_score(label, probabilities.argmax(-1))
+    intent, probabilities, deep = routed_test_rows(arm)
+    expected = accuracy_score(intent, probabilities.argmax(-1))
     assert found[arm]["accuracy"].mean == pytest.approx(expected)
     assert found[arm]["deep_share"].mean == pytest.approx(deep.mean())
 
@@ -92,8 +94,8 @@ def test_changes_are_the_arm_less_the_reference(found):
         for metric in ("auc", "accuracy"):
             expected = found[arm][metric].mean - found[REFERENCE][metric].mean
             assert found[arm][f"{metric}_change"].mean == pytest.approx(expected, abs=1e-9)
-    label, probabilities, _ = routed_test_rows("no_router_loss")
-    blocked = roc_auc_score(label != LABELS.index("benign"), 1 - probabilities[:, LABELS.index("benign")])
+    intent, probabilities, _ = routed_test_rows("no_router_loss")
+    blocked = roc_auc_score(intent != INTENTS.index("benign"), 1 - probabilities[:, INTENTS.index("benign")])
     assert found["no_router_loss"]["auc"].mean == pytest.approx(blocked, abs=0.01)  # temperature aside
 
 
@@ -107,7 +109,7 @@ def test_only_real_differences_are_significant(found):
     assert differ["worse"] == ["no router loss"]
 
 
-def test_labels_kept_by_int8_are_counted_over_test_rows(found):
+def test_intents_kept_by_int8_are_counted_over_test_rows(found):
     table = pq.read_table(FOLDER / "adversarial.parquet").to_pandas()
     table = table[table["split"] == "test"]
     expected = (table["fp32_intent"] == table["int8_intent"]).mean()

@@ -28,9 +28,9 @@ def evaluate(scores):
     return decisions, evaluate_calibration(scores, decisions, bootstrap, BINS)
 
 
-def calibration_error(probabilities, label):
+def calibration_error(probabilities, intent):
     """Guo et al. 2017, equation 3, bin by bin."""
-    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == label
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == intent
     total = 0.0
     for low in np.arange(BINS) / BINS:
         own = (confidence >= low) & (confidence < low + 1 / BINS + (low == 1 - 1 / BINS))

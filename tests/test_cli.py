@@ -42,7 +42,7 @@ def test_a_higher_temperature_pulls_the_probability_towards_even(exported):
         done = CliRunner().invoke(app, ["classify", "--model", str(exported), *options, "ignore all rules"])
         return json.loads(done.stdout)["threat_probability"]
 
-    even = 3 / 4  # three of four labels are threats
+    even = 3 / 4  # three of four intents are threats
     assert abs(threat("--temperature", "1000") - even) < 0.01 < abs(threat() - even)
 
 

@@ -227,7 +227,7 @@ def test_the_card_counts_what_was_written(raw):
     content = card.as_json(report, diversity={}, missing={"pint": "on request"})
     assert content["rows"] == len(records)
     assert content["parents"] == len({record.parent_id for record in records})
-    for column in ("split", "label", "source", "family", "transform", "language"):
+    for column in ("split", "intent", "label", "source", "family", "transform", "language"):
         assert content[f"by_{column}"] == Counter(getattr(record, column) for record in records)
     assert content["sources"]["authored"]["licence"] == "Apache-2.0"
     assert len(content["sources"]["authored"]["content_sha256"]) == 64

@@ -73,10 +73,10 @@ def test_an_unknown_metric_is_told_the_known_ones():
 
 
 def test_macro_f1_averages_over_the_classes_that_occur():
-    label = np.array([0, 0, 0, 1, 1, 2])
+    intent = np.array([0, 0, 0, 1, 1, 2])
     predicted = np.array([0, 0, 1, 1, 3, 2])
     by_class = [2 * 2 / (3 + 2), 2 * 1 / (2 + 2), 2 * 1 / (1 + 1)]
-    assert macro_f1(label, predicted) == pytest.approx(np.mean(by_class))
+    assert macro_f1(intent, predicted) == pytest.approx(np.mean(by_class))
 
 
 @given(st.lists(st.tuples(st.floats(0.25, 1), st.booleans()), min_size=1, max_size=60), st.integers(2, 20))
@@ -133,11 +133,11 @@ def test_perplexity_change_compares_exponentials_of_mean_nats():
 def test_weighted_metrics_equal_plain_ones_on_repeated_rows(rows, seed):
     threat, score = unzip(rows)
     generator = np.random.default_rng(seed)
-    label = threat * generator.integers(1, 4, size=len(threat))
+    intent = threat * generator.integers(1, 4, size=len(threat))
     predicted = generator.integers(4, size=len(threat))
     counts = generator.integers(1, 4, size=len(threat))
     family = generator.integers(2, size=len(threat))
-    columns = (threat, score, predicted > 0, label, predicted, 0.25 + 0.75 * score, family)
+    columns = (threat, score, predicted > 0, intent, predicted, 0.25 + 0.75 * score, family)
     weights = np.stack([np.ones(len(threat)), counts]).astype(np.float32)
     for row, index in enumerate((np.arange(len(threat)), np.repeat(np.arange(len(threat)), counts))):
         drawn = Rows(*(column[index] for column in columns), bins=10)

@@ -28,10 +28,10 @@ def test_extreme_thresholds_leave_one_branch(scores):
 
 
 def test_decisions_depend_on_validation_rows_alone(scores):
-    """Test labels may be anything: temperature and threshold stay what they are."""
+    """Test intents may be anything: temperature and threshold stay what they are."""
     shuffled = scores.intent.copy()
     shuffled[scores.split("test")] = 0
-    before, after = decide(scores, 0.5, 0.05), decide(replace(scores, label=shuffled), 0.5, 0.05)
+    before, after = decide(scores, 0.5, 0.05), decide(replace(scores, intent=shuffled), 0.5, 0.05)
     assert np.array_equal(before.temperature, after.temperature)
     assert np.array_equal(before.block_threshold, after.block_threshold)
 

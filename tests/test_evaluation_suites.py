@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from synthetic_scores import PUBLIC_ROWS, make_public_rows
+from synthetic_scores import INTENTS, PUBLIC_ROWS, make_public_rows
+from tinyguardrail.data.labels import LABEL_OF_INTENT
 from tinyguardrail.sources.loaders import jailbreakbench, notinject, toxic_chat
 from tinyguardrail.sources.registry import sources
 from tinyguardrail_common.errors import UserError
@@ -35,48 +36,50 @@ def test_suites_hold_test_rows_only_and_none_is_empty(scores):
 # ---- public benchmarks -----------------------------------------------------------------------
 
 
-# source, family, label, transform, split, threat score; a score of at least 0.5 is blocked.
+# source, family, intent, transform, split, threat score; a score of at least 0.5 is blocked.
 SMALL_TABLE = (
     ("notinject", "notinject_one_common", "benign", "none", "test", 0.9),
     ("notinject", "notinject_two_creative", "benign", "none", "test", 0.1),
     ("notinject", "notinject_three_technique", "benign", "none", "test", 0.2),
     ("notinject", "notinject_one_common_in_piguard_validation", "benign", "none", "test", 0.8),
     ("notinject", "flipattack", "benign", "flipattack_fcs", "test", 0.7),
-    ("bipia", "bipia_email", "direct_injection", "none", "test", 0.6),
-    ("bipia", "bipia_code", "direct_injection", "none", "test", 0.3),
-    ("bipia", "bipia_table", "direct_injection", "none", "validation", 0.3),
+    ("bipia", "bipia_email", "injection", "none", "test", 0.6),
+    ("bipia", "bipia_code", "injection", "none", "test", 0.3),
+    ("bipia", "bipia_table", "injection", "none", "validation", 0.3),
     ("bipia", "bipia_email_clean", "benign", "none", "test", 0.1),
     ("bipia", "bipia_email_question", "benign", "none", "test", 0.1),
     ("bipia", "bipia_code_question", "benign", "none", "test", 0.55),
     ("bipia", "composed_indirect", "benign", "none", "test", 0.9),
     ("deepset", "question", "benign", "none", "test", 0.4),
     ("deepset", "question", "benign", "none", "test", 0.7),
-    ("deepset", "injection", "direct_injection", "none", "test", 0.6),
-    ("deepset", "injection", "direct_injection", "none", "test", 0.8),
-    ("deepset", "composed_indirect", "direct_injection", "none", "test", 0.0),
+    ("deepset", "injection", "injection", "none", "test", 0.6),
+    ("deepset", "injection", "injection", "none", "test", 0.8),
+    ("deepset", "composed_indirect", "injection", "none", "test", 0.0),
     ("jbb_artifacts", "pair", "jailbreak", "none", "test", 0.2),
     ("jbb_artifacts", "gcg", "jailbreak", "none", "test", 0.9),
     ("jbb_artifacts", "gcg", "jailbreak", "none", "test", 0.9),
     ("jbb_artifacts", "dsn", "jailbreak", "none", "test", 0.9),
-    ("jbb_behaviors", "plain_request", "jailbreak", "none", "test", 0.3),
+    ("jbb_behaviors", "plain_request", "harm", "none", "test", 0.3),
     ("jbb_behaviors", "jbb_benign", "benign", "none", "test", 0.3),
-    ("advbench", "plain_request", "jailbreak", "none", "test", 0.9),
-    ("advbench", "flipattack", "obfuscation", "flipattack_fcs", "test", 0.6),
-    ("advbench", "flipattack", "obfuscation", "flipattack_fwo", "test", 0.9),
-    ("advbench", "flipattack", "obfuscation", "flipattack_fwo", "train", 0.1),
-    ("authored", "flipattack", "obfuscation", "flipattack_fcs", "test", 0.2),
+    ("advbench", "plain_request", "harm", "none", "test", 0.9),
+    ("advbench", "flipattack", "harm", "flipattack_fcs", "test", 0.6),
+    ("advbench", "flipattack", "harm", "flipattack_fwo", "test", 0.9),
+    ("advbench", "flipattack", "harm", "flipattack_fwo", "train", 0.1),
+    ("authored", "flipattack", "injection", "flipattack_fcs", "test", 0.2),
     ("authored", "flipattack", "benign", "flipattack_fcs", "test", 0.3),
-    ("authored", "plain_request", "jailbreak", "none", "test", 0.1),
+    ("authored", "plain_request", "harm", "none", "test", 0.1),
 )
 
 
 def small_scores(table):
     """Scores of one seed, and decisions that block at a half."""
-    source, family, label, transform, split, threat = map(np.array, zip(*table, strict=True))
+    source, family, intent, transform, split, threat = map(np.array, zip(*table, strict=True))
     count = len(table)
-    rows = {"source": source, "family": family, "label": label, "transform": transform, "split": split}
+    rows = {"source": source, "family": family, "intent": intent, "transform": transform, "split": split}
+    hidden = (intent != "benign") & (transform != "none")
+    rows["label"] = np.where(hidden, "obfuscation", [LABEL_OF_INTENT[each] for each in intent])
     rows["parent_id"] = np.array([f"parent-{index}" for index in range(count)])
-    classes = np.array([("benign", "direct_injection", "jailbreak", "obfuscation").index(x) for x in label])
+    classes = np.array([INTENTS.index(each) for each in intent])
     probabilities = np.stack([1 - threat, threat, 0 * threat, 0 * threat], axis=-1)[None]
     scores = Scores((0,), rows, classes, probabilities, probabilities, np.zeros((1, count)))
     decisions = Decisions(
@@ -122,6 +125,9 @@ def small_metrics():
         ("jbb_behaviors", "recall", 0, 1),
         ("jbb_behaviors", "false_positive_rate", 0, 1),
         ("advbench", "recall", 1, 1),
+        ("injection", "recall", 3, 5),
+        ("jailbreak", "recall", 3, 4),
+        ("harm", "recall", 1, 3),
         ("flipattack", "recall", 2, 3),
         ("flipattack_advbench", "recall", 2, 2),
         ("flipattack_fcs_advbench", "recall", 1, 1),
@@ -151,7 +157,7 @@ def test_a_benchmark_without_rows_has_no_suite(small_metrics, scores):
 
 def test_one_sided_benchmarks_have_one_metric_and_two_sided_ones_those_of_plain_text():
     public = make_public_rows(0, np.random.default_rng(0))
-    columns = ("source", "family", "label", "transform", "split")
+    columns = ("source", "family", "intent", "transform", "split")
     scores, _ = small_scores([(*(row[name] for name in columns), 0.5) for row in public])
     suites = {suite.name: suite for suite in build_suites(scores)}
     one_sided = {THREATS: {"recall"}, BENIGN: {"false_positive_rate"}, POOLED: {"recall", "macro_recall"}}
@@ -190,10 +196,10 @@ def test_benchmarks_are_named_as_their_loaders_write_them():
 
 def test_obfuscations_detected_and_identified_are_counted_apart_from_those_seen_in_plain_text():
     table = [
-        ("authored", "flipattack", "obfuscation", "flipattack_fcs", "test", 0.5, "flipattack"),
+        ("authored", "flipattack", "injection", "flipattack_fcs", "test", 0.5, "flipattack"),
         ("authored", "flipattack", "benign", "flipattack_fcs", "test", 0.5, "encoding"),
-        ("authored", "flipattack", "obfuscation", "flipattack_fwo", "test", 0.5, "none"),
-        ("authored", "flipattack", "obfuscation", "flipattack_fwo", "validation", 0.5, "none"),
+        ("authored", "flipattack", "injection", "flipattack_fwo", "test", 0.5, "none"),
+        ("authored", "flipattack", "injection", "flipattack_fwo", "validation", 0.5, "none"),
         ("authored", "everyday", "benign", "none", "test", 0.5, "homoglyph"),
         *[("authored", "everyday", "benign", "none", "test", 0.5, "none")] * 4,
     ]

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from made_up_rows import usual_intent
 from synthetic_results import write_results
-from synthetic_scores import LABELS
+from synthetic_scores import INTENTS
+from tinyguardrail.data.labels import LABEL_OF_INTENT
 from tinyguardrail.data.records import Record, write_records
 from tinyguardrail.runtime.guard import BranchScores, Scores
 from tinyguardrail_common.statistics.significance import ParentBootstrap
@@ -31,7 +32,7 @@ ROOT = Path(__file__).parent.parent
 class WordGuard:
     """Sends a text deep by the value of its last word; tells threats by their first letter."""
 
-    labels = LABELS
+    intents = INTENTS
     router_threshold = 0.5
 
     def __init__(self, value_of_last_word):
@@ -89,39 +90,30 @@ def test_only_texts_that_go_deep_are_attacked_and_every_question_is_counted():
     assert (counts["deep_share_before"], counts["deep_share_after"]) == (0.5, 0.0)
 
 
-def row(label, number, split="test", transform="none"):
-    return Record(
-        f"text {label} {number}",
-        label,
-        "authored",
-        "x",
-        transform,
-        f"{label}{number}",
-        "en",
-        split,
-        usual_intent(label),
-    )
+def row(intent, number, split="test", transform="none"):
+    label = LABEL_OF_INTENT[intent] if transform == "none" else "obfuscation"
+    text, parent = f"text {intent} {number}", f"{intent}{number}"
+    return Record(text, label, "authored", "x", transform, parent, "en", split, intent)
 
 
-def test_texts_are_plain_test_threats_spread_evenly_over_labels():
+def test_texts_are_plain_test_threats_spread_evenly_over_intents():
+    """Jailbreaks and harmful requests have one label, but each their share."""
     rows = [row("jailbreak", number) for number in range(50)]
-    rows += [row("direct_injection", number) for number in range(30)]
-    rows += [
-        row("benign", 0),
-        row("obfuscation", 0, transform="flipattack_fcs"),
-        row("jailbreak", 99, "validation"),
-    ]
-    chosen = choose_texts(rows, 20)
-    labels = [rows[index].label for index in chosen]
-    assert labels.count("jailbreak") == labels.count("direct_injection") == 10
-    assert {0, 49, 50, 79} <= set(chosen)  # both ends of both groups
+    rows += [row("injection", number) for number in range(30)]
+    rows += [row("harm", number) for number in range(20)]
+    rows += [row("benign", 0), row("injection", 0, transform="flipattack_fcs")]
+    rows += [row("jailbreak", 99, "validation")]
+    chosen = choose_texts(rows, 30)
+    assert Counter(rows[index].intent for index in chosen) == dict.fromkeys(INTENTS[1:], 10)
+    assert {0, 49, 50, 79, 80, 99} <= set(chosen) <= set(range(100))  # both ends of every group
 
 
-def test_what_a_small_label_lacks_is_left_to_the_others():
-    rows = [row("jailbreak", number) for number in range(50)] + [row("direct_injection", 0)]
-    labels = [rows[index].label for index in choose_texts(rows, 20)]
-    assert (labels.count("jailbreak"), labels.count("direct_injection")) == (19, 1)
-    assert len(choose_texts(rows, 500)) == 51
+def test_what_a_small_intent_lacks_is_left_to_the_others():
+    rows = [row("jailbreak", number) for number in range(50)]
+    rows += [row("injection", 0)] + [row("harm", number) for number in range(50)]
+    intents = Counter(rows[index].intent for index in choose_texts(rows, 21))
+    assert intents == {"jailbreak": 10, "injection": 1, "harm": 10}
+    assert len(choose_texts(rows, 500)) == 101
 
 
 def test_as_many_affixes_may_be_asked_for_as_there_are():
@@ -133,7 +125,7 @@ def test_as_many_affixes_may_be_asked_for_as_there_are():
 def test_the_stage_scores_what_it_sent(tmp_path, exported):
     texts = {"validation": 3, "test": 8}
     for split, count in texts.items():
-        rows = [row(LABELS[number % 3], number, split) for number in range(count)]
+        rows = [row(INTENTS[number % 3], number, split) for number in range(count)]
         write_records(tmp_path / f"data/splits/{split}.parquet", rows)
     shutil.copytree(exported, tmp_path / "models/onnx/seed0")
     shutil.copy(ROOT / "tests/smoke/params.yaml", tmp_path)
@@ -148,7 +140,7 @@ def test_the_stage_scores_what_it_sent(tmp_path, exported):
     assert table["label"][:2] == ["direct_injection", "jailbreak"]
     assert report["queries"] == 5 + report["attacked"] * 4
     for branch in ("fast", "deep"):
-        total = sum(np.array(table[f"{branch}_{label}"]) for label in LABELS)
+        total = sum(np.array(table[f"{branch}_{intent}"]) for intent in INTENTS)
         np.testing.assert_allclose(total, 1, atol=1e-5)
 
 
@@ -177,7 +169,7 @@ def recall(scores, table, seed, threshold, when):
     decisions, own = decide(scores, threshold, 0.05), table["when"] == when
     deep = table["router_score"][own] >= threshold
     stated = {
-        branch: np.stack([table[f"{branch}_{label}"][own] for label in LABELS], axis=-1)
+        branch: np.stack([table[f"{branch}_{intent}"][own] for intent in INTENTS], axis=-1)
         for branch in ("fast", "deep")
     }
     powers = np.where(deep[:, None], stated["deep"], stated["fast"]) ** (1 / decisions.temperature[seed])

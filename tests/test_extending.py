@@ -96,7 +96,7 @@ artifacts:"""
 RIDDLES = "question\n" + "".join(f"What has {n} keys but opens no lock at all?\n" for n in range(20, 60))
 USES = """
 import numpy as np
-from tinyguardrail.data.labels import LABELS
+from tinyguardrail.data.labels import INTENTS
 from tinyguardrail.data.records import read_records
 from tinyguardrail_paper.analysis.scores import Scores
 from tinyguardrail_paper.analysis.suites import build_suites
@@ -104,9 +104,10 @@ from tinyguardrail_paper.settings.paths import SPLITS
 
 rows = read_records(SPLITS / "test.parquet")
 columns = {name: np.array([getattr(row, name) for row in rows]) for name in rows[0]._fields if name != "text"}
-label = np.array([LABELS.index(row.label) for row in rows])
-even = np.full((1, len(rows), len(LABELS)), 1 / len(LABELS))
-suites = {suite.name: suite for suite in build_suites(Scores((0,), columns, label, even, even, even[..., 0]))}
+intent = np.array([INTENTS.index(row.intent) for row in rows])
+even = np.full((1, len(rows), len(INTENTS)), 1 / len(INTENTS))
+scores = Scores((0,), columns, intent, even, even, even[..., 0])
+suites = {suite.name: suite for suite in build_suites(scores)}
 print(len(suites["riddles"].rows), *suites["riddles"].metrics)
 print(len(suites["octal"].rows), *suites["octal"].metrics)
 """

@@ -112,4 +112,4 @@ def test_a_damaged_language_model_is_named(tmp_path, exported):
 def test_the_configuration_travels_with_the_graph(exported, tiny_guard):
     config = json.loads((exported / "config.json").read_text())
     assert config["max_position_embeddings"] == tiny_guard.config.max_position_embeddings
-    assert list(config["id2label"].values()) == list(Guard.load(exported).labels)
+    assert list(config["id2label"].values()) == list(Guard.load(exported).intents)

@@ -117,22 +117,23 @@ def test_no_gelu_is_below_the_minimum_that_the_graph_assumes():
     assert GELU_MINIMUM < lowest < GELU_MINIMUM + 0.001
 
 
-def test_the_agreement_of_two_precisions_is_counted_in_labels_and_in_verdicts():
-    labels = ("benign", "jailbreak")
+def test_the_agreement_of_two_precisions_is_counted_in_intents_and_in_verdicts():
+    intents = ("benign", "jailbreak")
 
     def guard(*threats):
         table = {f"t{index}": [1 - threat, threat] for index, threat in enumerate(threats)}
         table |= {f"benign {index}": [1 - index / 100, index / 100] for index in range(20)}
         return SimpleNamespace(
-            labels=labels,
+            intents=intents,
             score=lambda texts: SimpleNamespace(probabilities=np.array([table[t] for t in texts])),
         )
 
-    def row(text, label):
-        return SimpleNamespace(text=text, label=label)
+    def row(text, intent):
+        label = intent if intent == "benign" else "obfuscation"  # what hides a threat is not asked for
+        return SimpleNamespace(text=text, label=label, intent=intent)
 
     validation = [row(f"benign {index}", "benign") for index in range(20)] + [row("t0", "jailbreak")]
-    test = [row(f"t{index}", label) for index, label in enumerate(("benign", "benign", *["jailbreak"] * 2))]
+    test = [row(f"t{index}", intent) for index, intent in enumerate(("benign", "benign", *["jailbreak"] * 2))]
     found = compare_precisions(guard(0.1, 0.1, 0.4, 0.9), guard(0.1, 0.3, 0.6, 0.9), validation, test, 0.05)
     assert found["rows"] == 4
     assert found["blocking_threshold"] == pytest.approx(0.19)  # the highest of twenty benign scores

@@ -6,7 +6,7 @@ import torch
 
 from conftest import make_guard
 from tinyguardrail.model.build import ModelError, build_guard, load_guard, save_guard
-from tinyguardrail.model.configuration import LABELS
+from tinyguardrail.model.configuration import INTENTS
 from tinyguardrail.model.pretrained import check_weights
 from tinyguardrail.training.losses import balance_loss, focal_loss, ratio_loss, router_loss
 from tinyguardrail_common.errors import UserError
@@ -80,7 +80,7 @@ def test_a_guard_comes_back_from_disk_to_the_bit(tmp_path, tiny_guard, tiny_toke
     loaded, _ = load_guard(tmp_path)
     before, after = (run(guard, tiny_extractor, TEXTS) for guard in (tiny_guard, loaded))
     assert torch.equal(before.logits, after.logits)
-    assert loaded.config.id2label == dict(enumerate(LABELS))
+    assert loaded.config.id2label == dict(enumerate(INTENTS))
 
 
 def test_a_truncated_checkpoint_is_named(tmp_path, tiny_guard, tiny_tokenizer):

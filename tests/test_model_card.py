@@ -86,6 +86,10 @@ def test_every_measured_value_is_that_of_the_metrics(card, made):
     } < set(found)
 
 
+def test_the_card_says_what_the_guard_tells(card):
+    assert "says what it is after: benign, injection, jailbreak, harm." in card.text
+
+
 def test_the_evaluation_has_every_value_with_its_interval(card, made):
     rows = cells(section(card.text, "Evaluation"))
     recall = made[1]["guard"]["plain"]["recall"]

@@ -18,7 +18,8 @@ from tinyguardrail.model.tokenization import GuardTokenizer
 from tinyguardrail_common.errors import UserError
 
 TWO_LABELS = {"0": "safe", "1": "threat"}
-SWAPPED = {"0": "benign", "1": "jailbreak", "2": "direct_injection", "3": "obfuscation"}
+SWAPPED = {"0": "benign", "1": "jailbreak", "2": "injection", "3": "harm"}
+OLDER = {"0": "benign", "1": "direct_injection", "2": "jailbreak", "3": "obfuscation"}  # of labels
 
 
 @pytest.fixture
@@ -70,9 +71,10 @@ def test_a_sound_folder_is_read(loading, tiny_tokenizer):
         ({"model_type": None}, r"model_type is None, expected 'tinyguardrail'"),
         (
             {"id2label": TWO_LABELS},
-            r'id2label is {"0": "safe", "1": "threat"}, expected {"0": "benign", "1": "d',
+            r'id2label is {"0": "safe", "1": "threat"}, expected {"0": "benign", "1": "i',
         ),
-        ({"id2label": SWAPPED}, r'"1": "jailbreak".* expected .*"1": "direct_injection"'),
+        ({"id2label": SWAPPED}, r'"1": "jailbreak".* expected .*"1": "injection"'),
+        ({"id2label": OLDER}, r'"3": "obfuscation".* expected .*"3": "harm"'),
         ({"id2label": None}, r"id2label is null, expected"),
         ({"vocab_size": 8000}, r"tokenizer\.json: 67 word pieces, but config\.json has vocab_size = 8000"),
         ({"chars_per_token": "20"}, r"chars_per_token is '20', expected a whole number above 0"),

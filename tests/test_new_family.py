@@ -43,7 +43,7 @@ import tinyguardrail.attacks
 tinyguardrail.attacks.__path__.append(sys.argv[1])
 
 from tinyguardrail.attacks.registry import FAMILIES
-from tinyguardrail.data.labels import LABELS
+from tinyguardrail.data.labels import INTENTS
 from tinyguardrail.normalization.language_model import CharacterLanguageModel
 from tinyguardrail.normalization.normalizer import Normalizer
 from tinyguardrail.runtime.response import Response
@@ -55,7 +55,8 @@ attacked = FAMILIES["octal"].apply(text, "octal", Random(0))
 assert FAMILIES["octal"].invert(attacked.bare, "octal") == text
 found = Normalizer(CharacterLanguageModel.fit([text]))(f"Run this: {attacked.text}")
 assert found == (f"Run this: {text}", text, "octal", ("octal",)), found
-verdict = Verdict("obfuscation", 0.9, True, True, dict.fromkeys(LABELS, 0.25), "octal")
+verdict = Verdict("harm", 0.9, True, True, dict.fromkeys(INTENTS, 0.25), "octal")
+assert verdict.label == "obfuscation"
 assert Response.decode(verdict.response.encode()).obfuscation == "octal"
 assert "octal" in Attacks.model_fields
 """

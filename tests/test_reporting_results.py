@@ -1,12 +1,16 @@
 """The `figures` stage on made-up inputs: the results files that it writes."""
 
+import csv
 import json
 import shutil
+from collections import Counter
 
+import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
 from reporting_scale import ROOT, outputs, run_stage
+from synthetic_scores import INTENTS
 from tinyguardrail_paper.document.run import run_record
 
 
@@ -89,6 +93,23 @@ def test_figures_carry_neither_date_nor_version(scale):
         if name.endswith(".svg"):
             assert b"<dc:date>" not in content
             assert b"matplotlib v" not in content.lower()  # element ids do name it
+
+
+def long_table(scale, name):
+    return list(csv.DictReader(scale[2][f"results/tables/{name}.csv"].decode().splitlines()))
+
+
+def test_confusions_and_families_are_counted_by_intent(scale):
+    table = pq.read_table(scale[0] / "data/scores/guard/seed0.parquet").to_pandas()
+    test = table[table["split"] == "test"]
+    counts = Counter()
+    for each in long_table(scale, "confusion"):
+        counts[each["actual"]] += int(each["rows"])
+    assert counts == {intent: 3 * (test["intent"] == intent).sum() for intent in INTENTS}  # seeds
+    plain = test[test["transform"] == "none"]
+    expected = plain.groupby(["intent", "family"]).size().to_dict()
+    families = {(each["intent"], each["family"]): int(each["rows"]) for each in long_table(scale, "families")}
+    assert families == expected
 
 
 def test_int8_is_compared_seed_by_seed(scale):

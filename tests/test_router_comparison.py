@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synthetic_scores import LABELS, write_scores
+from synthetic_scores import INTENTS, write_scores
 from tinyguardrail_common.statistics.significance import ParentBootstrap, draw_weights, placements
 from tinyguardrail_paper.analysis.comparisons import adjusted
 from tinyguardrail_paper.analysis.curves import router_scores
@@ -172,9 +172,9 @@ def test_the_oracle_is_no_rival(compared):
 
 
 def test_a_test_split_of_one_side_is_refused(scores):
-    label = np.where(scores.split("test"), 0, scores.intent)
+    intent = np.where(scores.split("test"), 0, scores.intent)
     with pytest.raises(InputError, match=r"test\.parquet: untransformed rows are all threats or all benign"):
-        compare(replace(scores, label=label))
+        compare(replace(scores, intent=intent))
 
 
 # ---- averages of AUCs --------------------------------------------------------------------
@@ -216,17 +216,17 @@ def test_the_distribution_counts_each_group_by_itself(scores, routed):
     }
     other = log | {"validation_deep_share": [None, 0.3, 0.5]}
     found = {
-        (each["group"], each["label"], each["name"]): each
+        (each["group"], each["intent"], each["name"]): each
         for each in distribution(scores, routed, [log, other])
     }
     test, rows = scores.split("test"), scores.rows
-    flipped = test & (rows["family"] == "flipattack") & (rows["label"] == "benign")
+    flipped = test & (rows["family"] == "flipattack") & (rows["intent"] == "benign")
     record = found["attack", "benign", "flipattack"]
     assert record["rows"] == flipped.sum()
     assert record["deep_share"] == pytest.approx((scores.router[:, flipped] >= 0.5).mean())
     medians = [np.median(each[flipped]) for each in scores.router]
     assert record["score_p50"] == pytest.approx(np.mean(medians))
-    for group in ("label", ("family", "attack")):
+    for group in ("intent", ("family", "attack")):
         own = [each["rows"] for (name, *_), each in found.items() if name in group]
         assert sum(own) == test.sum()
     everyday = test & (rows["family"] == "everyday")
@@ -235,12 +235,12 @@ def test_the_distribution_counts_each_group_by_itself(scores, routed):
     assert found["epoch", None, "2"]["deep_share"] == pytest.approx(0.45)
 
 
-def test_router_scores_are_shares_of_each_labels_test_rows(scores):
+def test_router_scores_are_shares_of_each_intents_test_rows(scores):
     table = router_scores(scores)
-    assert set(table) == {"router_score", *LABELS}
+    assert set(table) == {"router_score", *INTENTS}
     benign = scores.router[:, scores.split("test") & (scores.intent == 0)]
-    for label in LABELS:
-        assert sum(table[label]) == pytest.approx(1)
+    for intent in INTENTS:
+        assert sum(table[intent]) == pytest.approx(1)
     low = [
         value for centre, value in zip(table["router_score"], table["benign"], strict=True) if centre < 0.5
     ]

@@ -4,21 +4,22 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tinyguardrail.data.labels import LABELS
-from tinyguardrail.data.records import Record
+from made_up_rows import row as made_up
+from synthetic_scores import INTENTS
+from tinyguardrail.data.labels import LABEL_OF_INTENT
 from tinyguardrail_paper.scores.inputs import InputError
 from tinyguardrail_paper.scores.score_table import GUARD, branch_columns, branch_probabilities
 
 RECORDS = {
-    row: Record(f"text {row}", LABELS[row % 4], "authored", "everyday", "none", f"p{row}", "en", "test")
-    for row in (3, 4, 9)
+    row: made_up(f"text {row}", LABEL_OF_INTENT[intent], f"p{row}", "test", intent=intent)
+    for row, intent in ((3, "harm"), (4, "benign"), (9, "injection"))
 }
 
 
 def columns(seed=0):
     generator = np.random.default_rng(seed)
     fast, deep = generator.dirichlet(np.ones(4), size=(2, len(RECORDS)))
-    branches = branch_columns(LABELS, fast, deep, generator.random(len(RECORDS)))
+    branches = branch_columns(INTENTS, fast, deep, generator.random(len(RECORDS)))
     rows = {"tokens": [5, 6, 7], "found_family": ["none"] * 3}
     return GUARD.row_columns(RECORDS) | branches | rows, fast, deep
 
@@ -29,6 +30,8 @@ def test_what_is_written_is_read(tmp_path):
     table = GUARD.read(tmp_path / "seed0.parquet")
     assert table["row"].tolist() == [3, 4, 9]
     assert table["parent_id"].tolist() == ["p3", "p4", "p9"]
+    assert table["intent"].tolist() == ["harm", "benign", "injection"]
+    assert table["label"].tolist() == ["jailbreak", "benign", "direct_injection"]
     assert np.array_equal(branch_probabilities(table, "fast"), fast)
     assert np.array_equal(branch_probabilities(table, "deep"), deep)
     assert [path.name for path in tmp_path.iterdir()] == ["seed0.parquet"]
@@ -64,6 +67,11 @@ def test_tables_of_seeds_are_of_the_same_rows(tmp_path):
             "label",
             ["benign", "spam", "jailbreak"],
             r"unknown label 'spam'; allowed: benign, direct",
+        ),
+        (
+            "intent",
+            ["benign", "harm", "direct_injection"],
+            r"unknown intent 'direct_injection'; allowed: benign, injection, jailbreak, harm",
         ),
     ],
 )

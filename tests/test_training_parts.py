@@ -15,6 +15,7 @@ from torch import nn
 from torch.func import functional_call
 
 from conftest import make_guard
+from made_up_rows import usual_intent
 from tinyguardrail.data.records import Record
 from tinyguardrail.quantization.quantize import (
     SCALE_SUFFIX,
@@ -93,7 +94,7 @@ def test_a_weight_of_no_row_is_named(name):
 
 
 def record(text, label):
-    return Record(text, label, "s", "f", "none", "p", "en", "train")
+    return Record(text, label, "s", "f", "none", "p", "en", "train", usual_intent(label))
 
 
 def test_a_long_threat_gives_its_first_window_and_a_long_benign_text_any(tiny_extractor):
@@ -110,9 +111,16 @@ def test_a_long_threat_gives_its_first_window_and_a_long_benign_text_any(tiny_ex
     assert seen == {window.input_ids.tobytes() for window in windows}
 
 
-def test_a_label_that_the_model_lacks_names_both():
-    with pytest.raises(LabelError, match=r"labels spam, the model only benign, jailbreak"):
-        LabelledTexts.of([record("x", "spam")], {"benign": 0, "jailbreak": 1})
+def test_a_hidden_threat_is_learned_as_what_it_is_after():
+    ids = {"benign": 0, "injection": 1, "jailbreak": 2, "harm": 3}
+    hidden = [record("text", "obfuscation")._replace(intent=intent) for intent in ("harm", "injection")]
+    clear = [record("text", "jailbreak")._replace(intent="harm"), record("text", "benign")]
+    assert LabelledTexts.of(hidden + clear, ids).labels.tolist() == [3, 1, 3, 0]
+
+
+def test_an_intent_that_the_model_lacks_names_both():
+    with pytest.raises(LabelError, match=r"intents harm, the model only benign, jailbreak"):
+        LabelledTexts.of([record("x", "jailbreak")._replace(intent="harm")], {"benign": 0, "jailbreak": 1})
 
 
 # ---- energy, adversarial steps, rounding ---------------------------------------------------------

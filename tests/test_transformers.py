@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 import tinyguardrail.model.auto
 from conftest import make_guard
 from tinyguardrail.model.build import ModelError, feature_extractor, load_guard, save_guard
-from tinyguardrail.model.configuration import LABELS
+from tinyguardrail.model.configuration import INTENTS
 from tinyguardrail.model.features import FeatureExtractor
 from tinyguardrail.model.modeling import GuardForSequenceClassification
 from tinyguardrail.model.pretrained import load_minilm, pretrained_folder
@@ -85,7 +85,7 @@ def test_a_pipeline_of_a_fresh_process_gives_the_guards_probabilities(
     for window, scores, best in zip(first_windows, found, batched, strict=True):
         with torch.no_grad():
             logits = tiny_guard(*map(torch.from_numpy, tiny_extractor.collate([window]))).logits[0]
-        expected = dict(zip(LABELS, softmax(logits.numpy()), strict=True))
+        expected = dict(zip(INTENTS, softmax(logits.numpy()), strict=True))
         assert scores == pytest.approx(expected, abs=1e-5)
         assert best["label"] == max(expected, key=expected.get)
         assert best["score"] == pytest.approx(max(expected.values()), abs=1e-5)

@@ -4,17 +4,17 @@ import base64
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from guard_texts import HIDDEN
-from tinyguardrail.data.labels import LABELS
+from tinyguardrail.attacks.registry import FAMILIES
+from tinyguardrail.data.labels import INTENTS, LABELS
 from tinyguardrail.normalization.normalizer import MAX_SEARCHED
 from tinyguardrail.runtime.guard import Guard
 from tinyguardrail.runtime.response import Response
-from tinyguardrail.runtime.verdict import Verdict, as_obfuscation
+from tinyguardrail.runtime.verdict import Verdict
 
 
 def test_a_verdict_is_complete_and_fits_its_response(exported):
@@ -24,7 +24,8 @@ def test_a_verdict_is_complete_and_fits_its_response(exported):
     assert verdict.threat_probability == pytest.approx(1 - verdict.probabilities["benign"])
     response = Response.decode(verdict.response.encode())
     assert response.blocked == 1
-    assert list(verdict.probabilities)[response.label] == verdict.label
+    assert verdict.intent == max(verdict.probabilities, key=verdict.probabilities.get)
+    assert LABELS[response.label] == verdict.label
     assert response.threat_probability == pytest.approx(verdict.threat_probability, abs=1 / 254)
 
 
@@ -60,31 +61,62 @@ def test_the_verdict_names_the_obfuscation_and_so_do_four_bits_of_the_response(e
     assert guard.classify(HIDDEN).obfuscation == "none"
 
 
-probabilities = st.lists(st.floats(0.001, 1), min_size=4, max_size=4).map(
-    lambda each: np.array(each) / sum(each)
-)
+LABEL_IN_THE_CLEAR = {
+    "benign": "benign",
+    "injection": "direct_injection",
+    "jailbreak": "jailbreak",
+    "harm": "jailbreak",
+}
 
 
-@given(probabilities)
-def test_an_obfuscated_threat_is_an_obfuscation_that_keeps_its_intent(found):
-    named, plain = as_obfuscation(np.stack([found, found]), np.array([True, False]))
-    assert np.array_equal(plain, found)
-    assert named.sum() == pytest.approx(1)
-    assert named[0] == found[0]  # neither more nor less of a threat
-    assert named[3] > max(named[1], named[2])
-    by_name = dict(zip(LABELS, named, strict=True))
-    expected = LABELS[1] if found[1] > found[2] else LABELS[2]
-    if found[1] != pytest.approx(found[2]):  # a difference of rounding may get lost
-        assert Verdict("obfuscation", 0.9, True, True, by_name).intent == expected
-    assert Verdict("benign", 0.1, False, True, by_name).intent == "benign"
+def verdict_on(intent, family="none"):
+    shares = {name: 0.7 if name == intent else 0.1 for name in INTENTS}
+    return Verdict(intent, 1 - shares["benign"], intent != "benign", True, shares, family)
 
 
-def test_the_response_of_an_obfuscated_threat_tells_its_intent_and_its_obfuscation():
-    shares = {"benign": 0.1, "direct_injection": 0.01, "jailbreak": 0.04, "obfuscation": 0.85}
-    verdict = Verdict("obfuscation", 0.9, True, True, shares, "flipattack")
+def test_every_intent_has_a_label():
+    assert LABEL_IN_THE_CLEAR.keys() == set(INTENTS)
+    assert {*LABEL_IN_THE_CLEAR.values(), "obfuscation"} == set(LABELS)
+
+
+@pytest.mark.parametrize("intent", INTENTS)
+def test_the_label_in_the_clear_is_that_of_the_intent(intent):
+    verdict = verdict_on(intent)
+    assert verdict.label == LABEL_IN_THE_CLEAR[intent]
     decoded = Response.decode(verdict.response.encode())
-    assert (LABELS[decoded.label], decoded.obfuscation) == ("jailbreak", "flipattack")
-    assert verdict._replace(obfuscation="none").response.label == LABELS.index("obfuscation")
+    assert (LABELS[decoded.label], decoded.obfuscation) == (verdict.label, "none")
+
+
+@pytest.mark.parametrize("intent", INTENTS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_threat_that_was_hidden_is_an_obfuscation_that_keeps_its_intent(intent, family):
+    """Its response has the label of the intent: the family says already that it was hidden."""
+    verdict = verdict_on(intent, family)
+    assert verdict.label == ("benign" if intent == "benign" else "obfuscation")
+    assert verdict.intent == intent
+    decoded = Response.decode(verdict.response.encode())
+    assert (LABELS[decoded.label], decoded.obfuscation) == (LABEL_IN_THE_CLEAR[intent], family)
+
+
+@given(st.lists(st.floats(0.001, 1), min_size=4, max_size=4), st.sampled_from(["none", "flipattack"]))
+def test_what_was_undone_changes_the_name_of_a_threat_and_not_its_probability(shares, family):
+    found = {name: share / sum(shares) for name, share in zip(INTENTS, shares, strict=True)}
+    intent = max(found, key=found.get)
+    verdict = Verdict(intent, 1 - found["benign"], True, True, found, family)
+    clear = verdict._replace(obfuscation="none")
+    assert verdict.response._replace(obfuscation_family=0) == clear.response
+    assert (verdict.label == "benign") == (clear.label == "benign") == (intent == "benign")
+
+
+def test_scores_of_what_is_hidden_are_those_of_its_intent(exported):
+    """Nothing is moved from one intent to another because a text was hidden."""
+    guard = Guard.load(exported, "fp32", 1)
+    flipped = f"TASK is '{HIDDEN[::-1]}'"
+    hidden, whole, alone = guard.classify_many([flipped, f"TASK is '{HIDDEN}'", HIDDEN])
+    assert (hidden.obfuscation, whole.obfuscation) == ("flipattack", "none")
+    worst = max((whole, alone), key=lambda each: each.threat_probability)
+    assert hidden.probabilities == pytest.approx(worst.probabilities, abs=1e-5)
+    assert hidden.intent == worst.intent
 
 
 def test_a_text_longer_than_what_is_searched_is_said_to_be_truncated(exported):

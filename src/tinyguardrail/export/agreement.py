@@ -25,7 +25,7 @@ def compare_precisions(
 
     Returns:
         macro_f1_fp32, macro_f1_int8; intent_agreement and verdict_agreement, shares of rows with
-        the same label, and blocked or passed alike; and the blocking_threshold.
+        the same intent, and blocked or passed alike; and the blocking_threshold.
     """
     benign = [row.text for row in validation if row.label == BENIGN]
     threshold = blocking_threshold(1 - int8.score(benign).probabilities[:, 0], target)

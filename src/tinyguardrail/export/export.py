@@ -117,7 +117,7 @@ def check_parity(
 def torch_logits(
     guard: GuardForSequenceClassification, tokenizer, windows: Sequence[Window]
 ) -> dict[str, np.ndarray]:
-    """Logits (windows, labels) of both branches and of the routed one, in window order."""
+    """Logits (windows, intents) of both branches and of the routed one, in window order."""
     extractor = feature_extractor(tokenizer, guard.config)
     outputs = [
         guard(

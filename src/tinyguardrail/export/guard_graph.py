@@ -8,8 +8,8 @@ Inputs: input_ids, attention_mask, spelling_ids (B, T) int64, the last into the 
 spellings (S, C) int64, the distinct spellings of the batch's tokens; and with defaults
 router_threshold, (B,) or (1,), and the scalar both_branches, which has every text pass the fast
 branch too.
-Outputs: logits (B, labels) of the chosen branch, router_score (B,), deep (B,) bool, and
-fast_logits, deep_logits (B, labels), zeros where a branch was not computed.
+Outputs: logits (B, intents) of the chosen branch, router_score (B,), deep (B,) bool, and
+fast_logits, deep_logits (B, intents), zeros where a branch was not computed.
 """
 
 import numpy as np
@@ -141,9 +141,9 @@ class _GuardGraph:
 
     def routed(self, g: GraphBuilder, hidden: str, rows: str, side) -> str:
         """Logits of `side` in the rows where the boolean `rows` holds, zeros in the others."""
-        labels = len(self.config["id2label"])
+        intents = len(self.config["id2label"])
         batch = g.op("Shape", rows)
-        shape = g.op("Concat", batch, g.constant([labels], np.int64), axis=0)
+        shape = g.op("Concat", batch, g.constant([intents], np.int64), axis=0)
         zeros = g.op("Expand", g.constant(np.float32(0)), shape)
 
         def compute(inner: GraphBuilder) -> str:
@@ -155,7 +155,7 @@ class _GuardGraph:
 
         some = g.op("ReduceMax", g.cast(rows, TensorProto.INT32), keepdims=0)
         some = g.cast(some, TensorProto.BOOL)
-        return g.branch(some, compute, lambda inner: zeros, TensorProto.FLOAT, ["batch", labels])
+        return g.branch(some, compute, lambda inner: zeros, TensorProto.FLOAT, ["batch", intents])
 
     # ---- parts -----------------------------------------------------------------------
 

@@ -73,7 +73,7 @@ class GuardConfig(SavedWithAutoModule, PreTrainedConfig):
         self.dropout = dropout
         self.layer_norm_eps = layer_norm_eps
         kwargs.setdefault("id2label", dict(enumerate(INTENTS)))
-        kwargs.setdefault("label2id", {label: index for index, label in enumerate(INTENTS)})
+        kwargs.setdefault("label2id", {intent: index for index, intent in enumerate(INTENTS)})
         kwargs["auto_map"] = {
             "AutoConfig": in_auto_module("GuardConfig"),
             "AutoModelForSequenceClassification": in_auto_module("GuardForSequenceClassification"),

@@ -78,7 +78,7 @@ class DeepBranch(nn.Module):
             bias: (B, 1, 1, T)
 
         Returns:
-            logits: (B, labels)
+            logits: (B, intents)
             gate_probabilities: (layers, B, experts)
             chosen_experts: (layers, B, num_experts_per_text)
         """

@@ -14,7 +14,7 @@ class FastBranch(nn.Module):
         self.classifier = Classifier(config)
 
     def forward(self, hidden: torch.Tensor, attention_mask: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        """hidden (B, T, D), attention_mask (B, T), bias (B, 1, 1, T) -> logits (B, labels)."""
+        """hidden (B, T, D), attention_mask (B, T), bias (B, 1, 1, T) -> logits (B, intents)."""
         for layer in self.layers:
             hidden = layer(hidden, bias)
         return self.classifier(hidden, attention_mask)

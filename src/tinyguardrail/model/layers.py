@@ -63,7 +63,7 @@ class TransformerLayer(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Masked mean, one hidden layer, one score per label."""
+    """Masked mean, one hidden layer, one score per intent."""
 
     def __init__(self, config: GuardConfig):
         super().__init__()
@@ -72,7 +72,7 @@ class Classifier(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """hidden (B, T, D), attention_mask (B, T) -> logits (B, labels)."""
+        """hidden (B, T, D), attention_mask (B, T) -> logits (B, intents)."""
         pooled = torch.tanh(self.dense(masked_mean(hidden, attention_mask)))
         return self.output(self.dropout(pooled))
 

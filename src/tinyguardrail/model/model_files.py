@@ -1,7 +1,7 @@
 """What a folder with a guard says of itself, read and checked without torch.
 
 The trained guard and the exported one are described by the same two files, so both loaders
-refuse the same folders: of another model, with other labels, or with another tokenizer.
+refuse the same folders: of another model, with other intents, or with another tokenizer.
 """
 
 import json
@@ -29,7 +29,7 @@ def read_model_files(folder: Path) -> tuple[dict[str, Any], Tokenizer]:
     """The configuration and the tokenizer of a trained or an exported guard.
 
     Raises:
-        ModelError: `config.json` is not JSON, is of another model, has other labels or lacks a
+        ModelError: `config.json` is not JSON, is of another model, has other intents or lacks a
             number that the features need; `tokenizer.json` is damaged or of another size.
     """
     config = _read_config(folder / CONFIG_FILE)
@@ -44,13 +44,13 @@ def _read_config(path: Path) -> dict[str, Any]:
     found = config.get("model_type") if isinstance(config, dict) else None
     if found != MODEL_TYPE:
         raise ModelError(f"{path}: model_type is {found!r}, expected {MODEL_TYPE!r}; {REMEDY}")
-    _check_labels(path, config.get("id2label"))
+    _check_intents(path, config.get("id2label"))
     _check_numbers(path, config)
     return config
 
 
-def _check_labels(path: Path, found: Any) -> None:
-    expected = {str(index): label for index, label in enumerate(INTENTS)}
+def _check_intents(path: Path, found: Any) -> None:
+    expected = {str(index): intent for index, intent in enumerate(INTENTS)}
     if found != expected:
         raise ModelError(
             f"{path}: id2label is {json.dumps(found)}, expected {json.dumps(expected)}; {REMEDY}"

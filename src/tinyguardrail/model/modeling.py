@@ -26,7 +26,7 @@ from tinyguardrail.model.trunk import Trunk
 
 @dataclass
 class GuardOutput(ModelOutput):
-    """B = texts, L = labels, E = experts.
+    """B = texts, L = intents, E = experts.
 
     Attributes:
         loss: scalar, when labels were given.
@@ -98,7 +98,7 @@ class GuardForSequenceClassification(PreTrainedModel):
         Args:
             input_ids, attention_mask: (B, T)
             char_ids: (B, T, C)
-            labels: (B,) indices of labels, for a `loss`: the cross-entropy of the routed logits.
+            labels: (B,) indices of intents, for a `loss`: the cross-entropy of the routed logits.
                 It trains the branch that each text took; the router, which only chooses, gets no
                 gradient. The pipeline trains all three, with the losses of `training/losses.py`.
             output_gates: return what the experts' gates did; by default in training alone, because a

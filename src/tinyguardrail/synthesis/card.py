@@ -12,7 +12,7 @@ from tinyguardrail.sources.registry import find_source
 from tinyguardrail.synthesis.controls import CONTROL_SPLITS, shortcut_controls
 from tinyguardrail.synthesis.diversity import length_percentiles
 
-COLUMNS = ("split", "label", "source", "family", "transform", "language")
+COLUMNS = ("split", "intent", "label", "source", "family", "transform", "language")
 SAMPLE_ROWS = 12000  # texts of each of two splits that the controls are fitted and measured on
 
 

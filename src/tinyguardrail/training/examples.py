@@ -14,12 +14,12 @@ from tinyguardrail_common.errors import UserError
 
 
 class LabelError(UserError):
-    """Data whose labels are not the model's."""
+    """Data whose intents are not the model's."""
 
 
 @dataclass
 class Examples:
-    """Texts ready for the model: one window of each, and the label ids (N,)."""
+    """Texts ready for the model: one window of each, and the ids (N,) of what they are after."""
 
     windows: list[Window]
     labels: np.ndarray
@@ -32,7 +32,7 @@ class Examples:
 
 @dataclass
 class LabelledTexts:
-    """N texts with label ids (N,), and the stratum of each that a draw balances."""
+    """N texts with ids (N,) of what they are after, and the stratum of each that a draw balances."""
 
     texts: Sequence[str]
     labels: np.ndarray

@@ -192,7 +192,7 @@ class Trainer:
         return forward
 
     def _focal(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """(B, L), (B,) -> (B,): which label, and, weighted by `threat_weight`, whether a threat at all."""
+        """(B, L), (B,) -> (B,): which intent, and, weighted by `threat_weight`, whether a threat at all."""
         shape = self.settings.focal_alpha, self.settings.focal_gamma
         loss = focal_loss(logits, labels, *shape)
         if self.settings.threat_weight > 0:

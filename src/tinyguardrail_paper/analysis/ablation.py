@@ -35,7 +35,7 @@ RATES = ("auc", "recall", "false_positive_rate", "accuracy")
 class Arm(NamedTuple):
     """One arm: S seeds on N rows, of which those of the split `test` are measured.
 
-    `same_intent` tells where the label stays once weights are rounded to INT8, (S, N) bool.
+    `same_intent` tells where the intent stays once weights are rounded to INT8, (S, N) bool.
     """
 
     scores: Scores

@@ -46,7 +46,7 @@ class Results:
         confusion: (4, 4) counts over seeds.
         var: presets and workloads, and per seed the perplexity change with its interval over sequences.
         hardware: the machine of the timings, None if there are none.
-        families: label, family, rows and blocked share of untransformed test rows.
+        families: intent, family, rows and blocked share of untransformed test rows.
         router_distribution: one record per group of rows and per epoch.
     """
 
@@ -176,12 +176,14 @@ def confusion(scores: Scores, decisions: Decisions) -> np.ndarray:
 
 
 def blocked_by_family(scores: Scores, decisions: Decisions) -> list[dict[str, Any]]:
-    """Share of untransformed test rows blocked, by label and family."""
+    """Share of untransformed test rows blocked, by intent and family."""
     plain = scores.split("test") & untransformed(scores)
-    keys = sorted({(scores.rows["label"][i], scores.rows["family"][i]) for i in np.flatnonzero(plain)})
+    keys = sorted({(scores.rows["intent"][i], scores.rows["family"][i]) for i in np.flatnonzero(plain)})
     records = []
-    for label, family in keys:
-        own = plain & (scores.rows["label"] == label) & (scores.rows["family"] == family)
+    for intent, family in keys:
+        own = plain & (scores.rows["intent"] == intent) & (scores.rows["family"] == family)
         share = float(decisions.blocked[:, own].mean())
-        records.append({"label": str(label), "family": str(family), "rows": int(own.sum()), "blocked": share})
+        records.append(
+            {"intent": str(intent), "family": str(family), "rows": int(own.sum()), "blocked": share}
+        )
     return records

@@ -6,7 +6,7 @@ Each choice, (S, N) bool, is calibrated on its own validation rows. A choice mad
 averaged over many draws before any statistic is taken of it.
 
 A router earns its place where its choice beats chance, and the guess that a shallow branch is
-wrong where it is least sure of itself; a choice that knows the labels bounds what any could reach.
+wrong where it is least sure of itself; a choice that knows the intents bounds what any could reach.
 """
 
 from collections.abc import Iterable, Iterator
@@ -121,15 +121,15 @@ def _rows(scores: Scores, bootstrap: ParentBootstrap) -> Rows:
 
 def measure(scores: Scores, decisions: Decisions, learned: Decisions, rows: Rows) -> Outcome:
     """The outcome of one choice, beside that of the learned router."""
-    label, threat = scores.intent[rows.test], scores.threat[rows.plain]
+    intent, threat = scores.intent[rows.test], scores.threat[rows.plain]
     predicted, ranked = decisions.predicted[:, rows.test], decisions.threat_score[:, rows.plain]
-    samples = [weighted_macro_f1(label, each, rows.test_weights) for each in predicted]
+    samples = [weighted_macro_f1(intent, each, rows.test_weights) for each in predicted]
     pairs = zip(learned.threat_score[:, rows.plain], ranked, strict=True)
     return Outcome(
         deep=decisions.deep.astype(float),
         correct=(decisions.predicted == scores.intent).astype(float),
         blocked=decisions.blocked.astype(float),
-        macro_f1=np.array([macro_f1(label, each) for each in predicted]),
+        macro_f1=np.array([macro_f1(intent, each) for each in predicted]),
         auc=np.array([auc(threat, each) for each in ranked]),
         macro_f1_samples=np.mean(samples, axis=0),
         placements=np.mean([placements(threat, each) for each in ranked], axis=0),

@@ -10,7 +10,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from tinyguardrail.data.labels import LABELS
+from tinyguardrail.data.labels import INTENTS
 from tinyguardrail_common.acceptance import MET
 from tinyguardrail_paper.analysis.efficiency import ARMS, QUANTILES
 from tinyguardrail_paper.analysis.evaluate import Results
@@ -52,7 +52,7 @@ def model_card(
         template_path=TEMPLATE,
         markdown=markdown,
         banner=BANNERS[params.scale],
-        labels=[readable(label) for label in LABELS],
+        intents=[readable(intent) for intent in INTENTS],
         parameters=mean(results.look_up(("guard", "size", "parameters"))),
         seed=paths.seed_name(params.seeds[0]),
         window=params.model.max_position_embeddings,

@@ -101,7 +101,7 @@ def routing(drawn: Figure, inputs: Inputs) -> None:
 
 
 def router_scores(drawn: Figure, inputs: Inputs) -> None:
-    """How the router's scores of each label spread; right of the dotted line a text goes deep."""
+    """How the router's scores of each intent spread; right of the dotted line a text goes deep."""
     axes, table = drawn.subplots(), inputs.results.curves["router_scores"]
     for name in (name for name in table if name != "router_score"):
         axes.step(table["router_score"], table[name], where="mid", linewidth=0.9, label=readable(name))

@@ -72,7 +72,8 @@ class ScoreTable:
         """The columns of the layout, probabilities in double precision.
 
         Raises:
-            InputError: the file is missing or lacks a column, a probability is none, or a label is unknown.
+            InputError: the file is missing or lacks a column, a probability is none, or a label or
+                an intent is unknown.
         """
         table = parquet.read_table(require(file, self.stage))
         if missing := self._missing(table.column_names):

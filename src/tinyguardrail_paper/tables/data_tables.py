@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tinyguardrail.data.labels import BENIGN, LABELS
+from tinyguardrail.data.labels import BENIGN, INTENTS, LABELS
 from tinyguardrail.data.records import SPLITS
 from tinyguardrail_paper.analysis.suites import title
 from tinyguardrail_paper.tables.formatting import number, readable
@@ -27,7 +27,7 @@ VARIETY = {
 @declare("data", "Rows after removal of duplicates.", " |  | Rows", DATA_CARD)
 def counts(card: dict[str, Any]) -> Rows:
     rows = [("all", "", f"{card['rows']:,}")]
-    for by, order in (("split", SPLITS), ("label", LABELS)):
+    for by, order in (("split", SPLITS), ("intent", INTENTS), ("label", LABELS)):
         counts = card[f"by_{by}"]
         for place, key in enumerate(key for key in order if key in counts):
             rows.append((by if place == 0 else "", readable(key), f"{counts[key]:,}"))
@@ -37,7 +37,7 @@ def counts(card: dict[str, Any]) -> Rows:
 @declare(
     "data_sources",
     "Sources. Rows of the splits include what was built from a source: compositions, obfuscations.",
-    "Source | Licence | Fetched | Dropped | Train | Validation | Test",
+    f"Source | Licence | Fetched | Dropped | {' | '.join(split.capitalize() for split in SPLITS)}",
     DATA_CARD,
 )
 def sources(card: dict[str, Any]) -> Rows:

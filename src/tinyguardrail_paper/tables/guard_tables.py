@@ -116,7 +116,7 @@ def hard_negatives(results: Results) -> Rows:
 @declare(
     "size",
     "Exported models against the trained one, on validation rows.",
-    "Precision | Size | Same label | Largest gap",
+    "Precision | Size | Same intent | Largest gap",
 )
 def size(results: Results) -> Rows:
     size = results.systems["guard"]["size"]

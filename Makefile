@@ -31,10 +31,10 @@ rebuild: setup
 latency: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" python stages/latency.py --into build/latency
 
-# Score this scale's rows with the guards of others, as shipped: each is installed in build/peers (2 GB in all)
-# and writes data/scores/peers/NAME.parquet; prints how fast each is.
+# Install the guards of others in build/peers, as published, and score this scale's rows with each; prints how
+# fast each is.
 peers: setup
-	PATH="$(CURDIR)/$(BIN):$$PATH" python stages/peers.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro peers
 
 # Two files of tests at a time, each on one core, in the order that tests/conftest.py gives them.
 test: setup

@@ -42,10 +42,10 @@ def make_environment(peer: Peer, environments: Path = ENVIRONMENTS) -> Path:
     folder = environments / peer.name
     if not is_ready(peer, folder):
         shutil.rmtree(folder, ignore_errors=True)
-        _run(peer, folder, [sys.executable, "-m", "venv", folder])
+        _run(peer, folder, [sys.executable, "-m", "venv", "--without-pip", folder])
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python_of(folder)]
         # The lock file is complete: without --no-deps a package could bring in what nothing pins.
-        pip = [python_of(folder), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        _run(peer, folder, [*pip, "--no-deps", "--requirement", peer.lock])
+        _run(peer, folder, [*pip, "install", "--quiet", "--no-deps", "--requirement", peer.lock])
         write_text(folder / ".ready", _state(peer))
     check_model(peer, folder)
     return folder

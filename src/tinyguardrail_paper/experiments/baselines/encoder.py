@@ -26,7 +26,7 @@ def pretrained_minilm() -> tuple[BertModel, Tokenizer]:
     folder = pretrained_folder()
     weights, tokenizer = load_minilm(folder)
     model = BertModel(BertConfig.from_pretrained(folder), add_pooling_layer=False)
-    model.load_state_dict({name: each for name, each in weights.items() if not name.startswith("pooler.")})
+    model.load_state_dict({name: weights[name] for name in model.state_dict()})
     return model, tokenizer
 
 

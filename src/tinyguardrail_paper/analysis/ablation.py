@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tinyguardrail.runtime.policy import ANY
 from tinyguardrail_common.statistics.significance import (
     ParentBootstrap,
     approximate_randomisation,
@@ -134,5 +135,5 @@ def _read(name: str, params: Params) -> Arm:
     )
     scores = stack(seeds, tables)
     same = np.stack([table["fp32_intent"] == table["int8_intent"] for table in tables])
-    decisions = decide(scores, params.router.threshold, params.calibration.target_false_positive_rate)
+    decisions = decide(scores, params.router.threshold, params.policies.target(ANY))
     return Arm(scores, decisions, same)

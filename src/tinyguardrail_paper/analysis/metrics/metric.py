@@ -65,6 +65,7 @@ class Metric:
         format: how its values are written.
         kinds: of suites that it is measured on.
         least_threats, least_benign: rows without which it has no value.
+        of_intents: how the four are told apart, which no policy has a part in: measured under `any` alone.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Metric:
     kinds: frozenset[str] = frozenset({BOTH})
     least_threats: int = 0
     least_benign: int = 0
+    of_intents: bool = False
 
     def supports(self, kind: str, threat: np.ndarray) -> bool:
         """Whether it can be measured on rows of this kind, of which `threat`, (n,) bool, are threats."""

@@ -15,9 +15,9 @@ from tinyguardrail_common.statistics.significance import (
     approximate_randomisation,
     auc_contributions,
     holm,
-    percentile_interval,
     placements,
 )
+from tinyguardrail_paper.analysis.intervals import bootstrap_interval
 from tinyguardrail_paper.analysis.metrics import metric
 from tinyguardrail_paper.analysis.metrics.metric import Sample
 from tinyguardrail_paper.analysis.metrics.ranking import auc_from_placements
@@ -118,7 +118,9 @@ def _auc_change(
     samples = auc_from_placements(threat, np.mean(placed, axis=0), bootstrap.weights(test))
     values = [float(each[threat].mean()) for each in placed]
     contributions = np.mean([auc_contributions(threat, *pair) for pair in pairs], axis=0)
-    summary = over_texts(values, percentile_interval(samples), len(test), arm.scores.seeds, "difference")
+    summary = over_texts(
+        values, bootstrap_interval(samples, values), len(test), arm.scores.seeds, "difference"
+    )
     return summary, _p_value(arm, contributions, params)
 
 

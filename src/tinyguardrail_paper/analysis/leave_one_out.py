@@ -23,7 +23,8 @@ from tinyguardrail_common.statistics.significance import (
     holm,
     percentile_interval,
 )
-from tinyguardrail_paper.analysis.row_means import clustered_wilson, weighted_mean
+from tinyguardrail_paper.analysis.intervals import clustered_wilson
+from tinyguardrail_paper.analysis.row_means import weighted_mean
 from tinyguardrail_paper.analysis.suites import Metrics
 from tinyguardrail_paper.analysis.summary import Summary, over_texts, rounded
 from tinyguardrail_paper.scores.inputs import InputError

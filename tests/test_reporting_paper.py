@@ -98,7 +98,7 @@ def test_paper_is_a_pdf(scale):
 
 
 def test_a_tiny_untimed_scale_of_one_seed_makes_a_paper(tmp_path):
-    folder = make_scale(tmp_path, seeds=(4,), rows=160, timings=False)
+    folder = make_scale(tmp_path, seeds=(4,), rows=320, timings=False)
     edit_params(folder, folder / "params.yaml", ("var", "seeds", [0]))
     run_stage(folder)
     numbers = json.loads((folder / "paper/numbers.json").read_text())
@@ -158,7 +158,7 @@ def test_obfuscated_public_requests_stand_before_their_control(full_scale):
 
 
 def test_a_full_scale_that_lacks_a_benchmark_says_so(tmp_path):
-    folder = make_scale(tmp_path, seeds=(4,), rows=160, timings=False, public=True)
+    folder = make_scale(tmp_path, seeds=(4,), rows=320, timings=False, public=True)
     file = folder / "data/scores/guard/seed4.parquet"
     table = pq.read_table(file)
     kept = table.filter(pc.not_equal(table["source"], "bipia"))

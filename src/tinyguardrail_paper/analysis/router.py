@@ -57,7 +57,7 @@ def distribution(
         Records with group, intent, name, rows, deep_share with its 95% interval low and high,
         and the router score's mean and quantiles, means over seeds. Groups `intent`, `family`
         (untransformed rows) and `attack` (transformed rows) are of the test split; their
-        intervals are about other texts. Those of `epoch`, shares of validation rows during
+        intervals are about other texts and seeds. Those of `epoch`, shares of validation rows during
         training, are about other seeds, and quantiles were not logged.
     """
     records = [

@@ -20,10 +20,10 @@ from tinyguardrail.data.records import NO_TRANSFORM
 from tinyguardrail_common.statistics.significance import (
     ParentBootstrap,
     auc_contributions,
-    percentile_interval,
     placements,
 )
 from tinyguardrail_paper.analysis.comparisons import compare_pooled
+from tinyguardrail_paper.analysis.intervals import bootstrap_interval
 from tinyguardrail_paper.analysis.metrics.intents import weighted_macro_f1
 from tinyguardrail_paper.analysis.metrics.ranking import auc, auc_from_placements
 from tinyguardrail_paper.analysis.routing import Decisions, decide_routes
@@ -149,8 +149,8 @@ def average(outcomes: Iterable[Outcome]) -> Outcome:
 def _summaries(scores: Scores, outcome: Outcome, rows: Rows) -> dict[str, Summary]:
     threat = scores.threat[rows.test]
     areas = auc_from_placements(scores.threat[rows.plain], outcome.placements, rows.plain_weights)
-    f1 = percentile_interval(outcome.macro_f1_samples, estimate=float(outcome.macro_f1.mean()))
-    area = percentile_interval(areas, estimate=float(outcome.auc.mean()))
+    f1 = bootstrap_interval(outcome.macro_f1_samples, outcome.macro_f1, fraction=True)
+    area = bootstrap_interval(areas, outcome.auc, fraction=True)
     return {
         "deep_share": row_mean(scores, outcome.deep, rows.test),
         "accuracy": row_mean(scores, outcome.correct, rows.test),
@@ -169,15 +169,14 @@ def _gaps(
     blocked = learned.blocked - other.blocked
     area = learned.placements - other.placements
     areas = auc_from_placements(scores.threat[rows.plain], area, rows.plain_weights)
-    f1 = percentile_interval(learned.macro_f1_samples - other.macro_f1_samples)
+    f1_gap, auc_gap = learned.macro_f1 - other.macro_f1, learned.auc - other.auc
+    f1 = bootstrap_interval(learned.macro_f1_samples - other.macro_f1_samples, f1_gap)
     return {
         "deep_share": mean_gap(scores, learned.deep - other.deep, rows.test, bootstrap),
         "accuracy": mean_gap(scores, learned.correct - other.correct, rows.test, bootstrap),
-        "macro_f1": over_texts(
-            learned.macro_f1 - other.macro_f1, f1, len(rows.test), scores.seeds, "difference"
-        ),
+        "macro_f1": over_texts(f1_gap, f1, len(rows.test), scores.seeds, "difference"),
         "auc": over_texts(
-            learned.auc - other.auc, percentile_interval(areas), len(rows.plain), scores.seeds, "difference"
+            auc_gap, bootstrap_interval(areas, auc_gap), len(rows.plain), scores.seeds, "difference"
         ),
         "recall": mean_gap(scores, blocked, rows.test[threat], bootstrap),
         "false_positive_rate": mean_gap(scores, blocked, rows.test[~threat], bootstrap),

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tinyguardrail.data.records import SPLITS
+from tinyguardrail.runtime.policy import POLICIES
 from tinyguardrail_paper.analysis.evaluate import Results
 from tinyguardrail_paper.analysis.summary import Format, Summary, rounded
 from tinyguardrail_paper.analysis.var import HEADLINE_PRESET
@@ -148,7 +149,10 @@ def _settings(params: Params) -> dict[str, Any]:
     return {f"params.{name}": _value(count, "count") for name, count in counts.items()} | {
         "params.var_late_whole": _value(params.var.train.late_whole, "percent"),
         "params.router_threshold": _value(params.router.threshold, "setting"),
-        "params.target_false_positive_rate": _value(params.calibration.target_false_positive_rate, "percent"),
+        **{
+            f"params.false_positive_rate_{name}": _value(params.policies.target(name), "percent")
+            for name in POLICIES
+        },
         "params.threat_weight": _value(params.train.threat_weight, "factor"),
         "params.deep_share": _value(params.train.deep_share, "percent"),
         "params.var_margin": _value(params.var.margin, "percent"),

@@ -1,0 +1,47 @@
+"""The routed guard under each policy, as systems of `results/metrics.json`.
+
+Everything about routing, training and evasion is analysed under `any`, whose system is `guard`. Each other
+policy is measured on the same suites, of which it judges its own threats and the benign rows.
+"""
+
+from functools import partial
+
+from tinyguardrail.runtime.policy import ANY, POLICIES
+from tinyguardrail_common.statistics.significance import ParentBootstrap
+from tinyguardrail_paper.analysis.calibration import evaluate_threshold
+from tinyguardrail_paper.analysis.metrics.metric import Sample
+from tinyguardrail_paper.analysis.routing import Decisions, decide
+from tinyguardrail_paper.analysis.scores import Scores
+from tinyguardrail_paper.analysis.suites import Metrics, build_suites, evaluate_suites
+from tinyguardrail_paper.analysis.suites.suite import Suite
+from tinyguardrail_paper.settings.params import Params
+
+SYSTEMS = {name: "guard" if name == ANY else f"guard_{name}" for name in POLICIES}  # by policy
+
+Views = dict[str, tuple[Scores, Decisions]]  # by policy
+
+
+def decide_by_policy(scores: Scores, params: Params) -> Views:
+    """The scores under each policy, and what the routed guard then decides."""
+    found = {}
+    for name, policy in POLICIES.items():
+        view = scores.under(policy)
+        found[name] = view, decide(view, params.router.threshold, params.policies.target(name))
+    return found
+
+
+def evaluate_policies(views: Views, bootstrap: ParentBootstrap, bins: int) -> dict[str, Metrics]:
+    """Systems of the policies but `any`: every suite that has rows for them, and the threshold."""
+    systems = {}
+    for name, (view, decisions) in views.items():
+        if name != ANY:
+            sample = partial(_sample, view, decisions, bootstrap, bins)
+            tests = evaluate_suites(build_suites(view), sample)
+            systems[SYSTEMS[name]] = tests | {"calibration": evaluate_threshold(view, decisions)}
+    return systems
+
+
+def _sample(
+    scores: Scores, decisions: Decisions, bootstrap: ParentBootstrap, bins: int, suite: Suite
+) -> Sample:
+    return Sample(suite.rows, scores, decisions, bootstrap, bins)

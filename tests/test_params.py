@@ -56,6 +56,11 @@ def test_the_committed_settings_are_accepted():
         ("var.seeds", [1, 2], "must be among seeds; 0 is not"),
         ("var.train.recipe", "magic", "'late_ratio_skip'"),
         ("var.train.entropy_weight", 0.0, "greater than 0"),
+        (
+            "baselines.names",
+            ["tfidf", "bert"],
+            "different ones of tfidf, minilm_frozen, minilm_frozen_normalized",
+        ),
         ("attacks.rot14", 3, "max_characters, flipattack, codechameleon, homoglyph, encoding"),
         ("threshold", 0.5, "unknown key"),
     ],

@@ -79,9 +79,9 @@ def start_from_minilm(
     embeddings.positions.weight.copy_(positions + weights["embeddings.token_type_embeddings.weight"][0])
     _copy(embeddings.norm, weights, "embeddings.LayerNorm")
     embeddings.gate.bias.fill_(CHARACTER_GATE_BIAS)
-    for index, layer in enumerate((*guard.trunk.layers, *guard.fast.layers)):
+    for index, layer in enumerate(guard.fast.layers):
         _start_layer(layer, weights, f"encoder.layer.{index}")
-    for index, layer in enumerate(guard.deep.layers, start=len(guard.trunk.layers)):
+    for index, layer in enumerate(guard.deep.layers, start=len(guard.fast.layers)):
         _start_deep_layer(layer, weights, f"encoder.layer.{index}", expert_noise)
 
 

@@ -131,7 +131,7 @@ def _from_epoch(index: int | None) -> int:
 
 
 def _settings(params: Params) -> dict[str, Any]:
-    model = ("vocab_size", "shared_layers", "fast_layers", "deep_layers", "num_experts")
+    model = ("vocab_size", "fast_layers", "deep_layers", "num_experts")
     counts = {name: getattr(params.model, name) for name in (*model, "num_experts_per_text")} | {
         "seeds": len(params.seeds),
         "var_seeds": len(params.var.seeds),

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import chain, islice
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -49,10 +50,10 @@ def choose_unigram_pieces(tokenizer: Tokenizer, texts: Iterable[str], size: int)
     if content["model"]["type"] != "Unigram":
         raise ValueError(f"the tokenizer is {content['model']['type']}, expected Unigram")
     pieces = [piece for piece, _ in content["model"]["vocab"]]
-    must = _must_stay(content, pieces)
-    if not len(must) <= size <= len(pieces):
+    must, total = _must_stay(content, pieces), tokenizer.get_vocab_size()
+    if not len(must) <= size <= total:
         raise ValueError(
-            f"vocabulary size {size} is not between {len(must)}, which must stay, and {len(pieces)}"
+            f"vocabulary size {size} is not between the {len(must)} that must stay and all {total}"
         )
     counts: Counter[int] = Counter()
     remaining = iter(texts)
@@ -68,16 +69,13 @@ def choose_unigram_pieces(tokenizer: Tokenizer, texts: Iterable[str], size: int)
     return sorted(kept)
 
 
-def _must_stay(content: dict, pieces: list[str]) -> set[int]:
+def _must_stay(content: dict[str, Any], pieces: list[str]) -> set[int]:
     special = {token["id"] for token in content["added_tokens"]} | {content["model"]["unk_id"]}
     own = {piece for piece in pieces if len(piece) == 1}
-    must = {
-        index
-        for index, piece in enumerate(pieces)
-        if piece in own
-        or (index not in special and not own.issuperset(piece))
-        or (content["model"]["byte_fallback"] and BYTE.fullmatch(piece))
-    }
+    if content["model"]["byte_fallback"]:
+        must = {index for index, piece in enumerate(pieces) if piece in own or BYTE.fullmatch(piece)}
+    else:
+        must = {index for index, piece in enumerate(pieces) if piece in own or not own.issuperset(piece)}
     return must | special
 
 
@@ -85,7 +83,7 @@ def _renumber(tokenizer: Tokenizer, kept: list[int]) -> Tokenizer:
     new_id = {old: new for new, old in enumerate(kept)}
     content = json.loads(tokenizer.to_str())
     model = content["model"]
-    model["vocab"] = [model["vocab"][old] for old in kept]
+    model["vocab"] = [model["vocab"][old] for old in kept if old < len(model["vocab"])]
     model["unk_id"] = new_id[model["unk_id"]]
     for token in content["added_tokens"]:
         token["id"] = new_id[token["id"]]

@@ -12,9 +12,9 @@ from pyarrow import parquet
 import tinyguardrail.sources.registry as registry
 from tinyguardrail.data.records import Record, read_records
 from tinyguardrail.sources.docstrings import mine_code
-from tinyguardrail.sources.download import sha256_of
 from tinyguardrail.sources.registry import fetch_source, find_source, not_requested, read_sources, sources
 from tinyguardrail.sources.source import SourceError
+from tinyguardrail_common.files import sha256_of
 
 MIRROR = os.environ.get("TINYGUARD_MIRROR")
 ROW = """

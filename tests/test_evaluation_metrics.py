@@ -12,12 +12,13 @@ from labelled_scores import labelled, unzip
 from tinyguardrail.data.macro_f1 import macro_f1
 from tinyguardrail_common.errors import UserError
 from tinyguardrail_common.statistics.significance import ParentBootstrap
+from tinyguardrail_paper.analysis.intervals import clustered_wilson, wilson_interval
 from tinyguardrail_paper.analysis.metrics import METRICS, metric
 from tinyguardrail_paper.analysis.metrics.calibration_error import expected_calibration_error
 from tinyguardrail_paper.analysis.metrics.metric import Rows, Sample, Statistic
 from tinyguardrail_paper.analysis.metrics.ranking import auc, fpr_at_recall, tpr_at_fpr, weighted_auc
 from tinyguardrail_paper.analysis.routing import decide
-from tinyguardrail_paper.analysis.row_means import clustered_wilson, weighted_mean, wilson_interval
+from tinyguardrail_paper.analysis.row_means import weighted_mean
 from tinyguardrail_paper.analysis.var import perplexity_change
 from tinyguardrail_paper.tables.formatting import number
 

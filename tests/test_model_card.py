@@ -67,7 +67,7 @@ def test_the_hub_reads_the_front_matter(card):
     assert card.data.pipeline_tag == "text-classification"
     assert card.data.library_name == "transformers"
     assert card.data.base_model == "sentence-transformers/all-MiniLM-L6-v2"
-    assert card.data.language == ["en"]  # "und" is none
+    assert card.data.language == ["de", "en"]  # "und" is none
 
 
 def test_every_measured_value_is_that_of_the_metrics(card, made):
@@ -95,16 +95,23 @@ def test_the_evaluation_has_every_value_with_its_interval(card, made):
     recall = made[1]["guard"]["plain"]["recall"]
     low, high = recall["ci95"]
     expected = f"{100 * recall['mean']:.1f}% [{100 * low:.1f}%, {100 * high:.1f}%]"
-    assert ["untransformed test rows", "recall", expected, f"{recall['n']:,}"] in rows
+    narrower = [
+        f"{100 * made[1][f'guard_{name}']['plain']['recall']['mean']:.1f}%"
+        for name in ("injection", "jailbreak", "harm")
+    ]
+    assert ["untransformed test rows", "recall", expected, *narrower, f"{recall['n']:,}"] in rows
     assert len([row for row in rows if "[" in row[2]]) >= len(card.data.eval_results)
 
 
-def test_the_thresholds_of_every_seed_are_told(card, made):
-    rows = [row for row in cells(section(card.text, "Evaluation")) if row[0] in {"0", "1", "2"}]
+def test_the_thresholds_of_every_seed_and_policy_are_told(card, made):
+    table = cells(section(card.text, "Evaluation"))
+    rows = [row for row in table if row[0] in {"0", "1", "2"}]
     assert [row[0] for row in rows] == ["0", "1", "2"]
-    thresholds = [float(row[2]) for row in rows]
-    mean = made[1]["guard"]["calibration"]["block_threshold"]["mean"]
-    assert sum(thresholds) / 3 == pytest.approx(mean, abs=0.001)
+    assert ["Seed", "Temperature", "injection", "jailbreak", "harm", "any"] in table
+    for column, system in enumerate(("guard_injection", "guard_jailbreak", "guard_harm", "guard"), start=2):
+        mean = made[1][system]["calibration"]["block_threshold"]["mean"]
+        assert sum(float(row[column]) for row in rows) / 3 == pytest.approx(mean, abs=0.001)
+    assert ["any", "injection + jailbreak + harm", "5.0%"] in table
 
 
 def test_the_training_data_are_counted(card, made):

@@ -13,6 +13,7 @@ import numpy as np
 import typer
 
 from tinyguardrail.runtime.guard import Guard
+from tinyguardrail.runtime.policy import ANY, POLICIES, policy_named
 from tinyguardrail.runtime.threshold import blocking_threshold
 from tinyguardrail.runtime.verdict import Verdict
 from tinyguardrail_common.errors import UserError, one_line_errors
@@ -28,7 +29,10 @@ Threads = Annotated[int | None, typer.Option(min=1, help="Threads of ONNX Runtim
 RouterThreshold = Annotated[
     float | None, typer.Option(help="Score at or above which the deep branch decides.")
 ]
-Temperature = Annotated[float, typer.Option(min=0.01, help="Divides the logits; fitted on validation data.")]
+Temperature = Annotated[
+    float | None, typer.Option(min=0.01, help="Divides the logits; the model folder's own when not given.")
+]
+PolicyName = Annotated[str, typer.Option("--policy", help=f"What is blocked: {', '.join(POLICIES)}.")]
 DEFAULT_MODEL = Path("models/onnx/seed0")
 
 
@@ -41,16 +45,18 @@ def classify(
     precision: Precision = "int8",
     threads: Threads = None,
     router_threshold: RouterThreshold = None,
-    temperature: Temperature = 1.0,
+    temperature: Temperature = None,
     blocking: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--blocking-threshold",
             min=0,
             max=1,
-            help="Threat probability at or above which a text is blocked.",
+            help="Score of the policy at or above which a text is blocked; the model folder's own when not "
+            "given.",
         ),
-    ] = 0.5,
+    ] = None,
+    policy: PolicyName = ANY,
 ) -> None:
     """Classify texts and print a JSON object for each."""
     with one_line_errors():
@@ -61,6 +67,7 @@ def classify(
             router_threshold=router_threshold,
             temperature=temperature,
             blocking_threshold=blocking,
+            policy=policy,
         )
         for text in texts or (line.rstrip("\n") for line in sys.stdin):
             typer.echo(json.dumps(_as_json(guard.classify(text)), ensure_ascii=False))
@@ -76,19 +83,22 @@ def calibrate(
     precision: Precision = "int8",
     threads: Threads = None,
     router_threshold: RouterThreshold = None,
-    temperature: Temperature = 1.0,
+    temperature: Temperature = None,
+    policy: PolicyName = ANY,
 ) -> None:
     """Find the blocking threshold that suits your own benign traffic; give it to `classify`."""
     with one_line_errors():
         if not 0 < target < 1:
             raise UserError(f"--target {target} must lie between 0 and 1, both left out")
+        chosen = policy_named(policy)
         guard = Guard.load(
             model, precision, threads, router_threshold=router_threshold, temperature=temperature
         )
         texts = [text for line in benign if (text := line.rstrip("\n")).strip()]
-        scores = np.array([guard.classify(text).threat_probability for text in progress(texts, "benign")])
+        scores = [chosen.score(guard.score([text]).probabilities[0]) for text in progress(texts, "benign")]
         found = {
-            "blocking_threshold": blocking_threshold(scores, target),
+            "policy": policy,
+            "blocking_threshold": blocking_threshold(np.array(scores), target),
             "target_false_positive_rate": target,
             "texts": len(texts),
         }
@@ -99,7 +109,9 @@ def _as_json(verdict: Verdict) -> dict[str, object]:
     return {
         "label": verdict.label,
         "threat_probability": round(verdict.threat_probability, 4),
+        "probabilities": {name: round(value, 4) for name, value in verdict.probabilities.items()},
         "blocked": verdict.blocked,
+        "policies": dict(verdict.policies),
         "branch": "deep" if verdict.deep else "fast",
         "obfuscation": verdict.obfuscation,
         "truncated": verdict.truncated,

@@ -5,8 +5,8 @@
 'benign'
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -17,12 +17,24 @@ from tinyguardrail.model.features import FeatureExtractor, Window
 from tinyguardrail.model.model_files import CONFIG_FILE, TOKENIZER_FILE, read_model_files
 from tinyguardrail.normalization.language_model import CharacterLanguageModel
 from tinyguardrail.normalization.normalizer import MAX_SEARCHED, Normalizer
+from tinyguardrail.runtime.policy import (
+    ANY,
+    POLICIES,
+    POLICIES_FILE,
+    Calibration,
+    Policy,
+    check_thresholds,
+    policy_named,
+    read_policies,
+    require_threshold,
+)
 from tinyguardrail.runtime.spellings import distinct_spellings
 from tinyguardrail.runtime.verdict import Verdict
 from tinyguardrail_common.errors import UserError
 
 CHARACTER_LM_FILE = "character_lm.npz"
 ALWAYS_DEEP, ALWAYS_FAST = 0.0, 2.0  # thresholds below and above every score
+UNCALIBRATED = 0.5  # threshold of a guard without one
 MOST_PADDING = 1.1  # longest window of a batch over its shortest: padding costs as much as text
 LOG_ERRORS_ONLY = 3
 
@@ -89,7 +101,8 @@ class Guard:
     intents: tuple[str, ...]
     router_threshold: float
     temperature: float = 1.0
-    blocking_threshold: float = 0.5
+    thresholds: Mapping[str, float] = field(default_factory=dict)  # by policy, as far as they are known
+    policy: Policy = POLICIES[ANY]  # whose decision `Verdict.blocked` is
 
     @classmethod
     def load(
@@ -98,10 +111,15 @@ class Guard:
         precision: str = "int8",
         threads: int | None = None,
         router_threshold: float | None = None,
-        temperature: float = 1.0,
-        blocking_threshold: float = 0.5,
+        temperature: float | None = None,
+        blocking_threshold: float | None = None,
+        policy: str = ANY,
+        thresholds: Mapping[str, float] | None = None,
     ) -> Self:
         """Open an exported guard.
+
+        Temperature and thresholds are those of the folder's `policies.json`, where it has one and they are
+        not given; a guard without any has a temperature of 1 and blocks from a score of one half.
 
         Args:
             folder: as the export stage writes it.
@@ -110,13 +128,16 @@ class Guard:
             router_threshold: score at or above which a text takes the deep branch; the
                 exported default when None.
             temperature: divides the logits; fixed on validation data.
-            blocking_threshold: threat probability at or above which a text is blocked.
+            blocking_threshold: score of the policy at or above which a text is blocked.
+            policy: whose decision `Verdict.blocked` is: injection, jailbreak, harm, or any of them.
+            thresholds: by policy; the others' decisions are in `Verdict.policies` too.
 
         Raises:
             RuntimeFileError: a file is missing or is not a model.
+            PolicyError: `policies.json` or `thresholds` lacks the policy, or names an unknown one.
             ModelError: the configuration or the tokenizer is of another model.
         """
-        folder = Path(folder)
+        folder, chosen = Path(folder), policy_named(policy)
         for name in (onnx_file(precision), CONFIG_FILE, TOKENIZER_FILE, CHARACTER_LM_FILE):
             if not (folder / name).is_file():
                 raise RuntimeFileError(
@@ -130,7 +151,13 @@ class Guard:
         threshold = config["router_threshold"] if router_threshold is None else router_threshold
         normalize = Normalizer(CharacterLanguageModel.load(folder / CHARACTER_LM_FILE))
         session = _session(folder / onnx_file(precision), threads)
-        return cls(session, extractor, normalize, intents, threshold, temperature, blocking_threshold)
+        calibrated = _calibration(folder, temperature, chosen.name, blocking_threshold, thresholds)
+        return cls(session, extractor, normalize, intents, threshold, *calibrated, policy=chosen)
+
+    @property
+    def blocking_threshold(self) -> float:
+        """Score of the guard's policy at or above which a text is blocked."""
+        return self.thresholds.get(self.policy.name, UNCALIBRATED)
 
     def classify(self, text: str) -> Verdict:
         """The verdict on one text."""
@@ -142,17 +169,25 @@ class Guard:
         return [
             Verdict(
                 intent=self.intents[int(probabilities.argmax())],
-                threat_probability=(threat := float(1 - probabilities[0])),
-                blocked=threat >= self.blocking_threshold,
+                threat_probability=float(1 - probabilities[0]),
+                blocked=bool(self.policy.score(probabilities) >= self.blocking_threshold),
                 deep=bool(deep),
                 probabilities=dict(zip(self.intents, map(float, probabilities), strict=True)),
                 obfuscation=str(family),
                 truncated=len(text) > MAX_SEARCHED,
+                policies=self._decisions(probabilities),
             )
             for text, probabilities, deep, family in zip(
                 texts, scores.probabilities, scores.deep, scores.family, strict=True
             )
         ]
+
+    def _decisions(self, probabilities: np.ndarray) -> dict[str, bool]:
+        """Whether each policy with a threshold blocks a text of these probabilities, (L,)."""
+        return {
+            name: bool(policy_named(name).score(probabilities) >= threshold)
+            for name, threshold in self.thresholds.items()
+        }
 
     def score(
         self, texts: Sequence[str], batch_size: int = 16, router_threshold: float | None = None
@@ -217,8 +252,8 @@ class Guard:
         for rows in batches_of_like_length([len(window.input_ids) for window in windows], batch_size):
             thresholds = [ALWAYS_DEEP if owner[row] in deep_texts else threshold for row in rows]
             feed = self.feed([windows[row] for row in rows], thresholds)
-            for field, output in zip(found, self.session.run(None, feed), strict=True):
-                field[rows] = output
+            for array, output in zip(found, self.session.run(None, feed), strict=True):
+                array[rows] = output
             deep_texts.update(owner[rows][found.deep[rows]])
         return found
 
@@ -249,6 +284,27 @@ class Guard:
         probabilities = np.zeros((texts, len(self.intents)))
         probabilities[owner[most_benign_first]] = by_window[most_benign_first]  # the last one stays
         return tempered(probabilities, self.temperature)
+
+
+def _calibration(
+    folder: Path,
+    temperature: float | None,
+    policy: str,
+    blocking_threshold: float | None,
+    thresholds: Mapping[str, float] | None,
+) -> Calibration:
+    """What was given, and for the rest what the folder's `policies.json` holds, if there is one."""
+    file = folder / POLICIES_FILE
+    stored = read_policies(file) if file.is_file() else Calibration(1.0, {})
+    known, where = dict(stored.thresholds), str(file)
+    if thresholds is not None:
+        check_thresholds(thresholds, where := "thresholds")
+        known = dict(thresholds)
+    if blocking_threshold is not None:
+        known[policy] = blocking_threshold
+    if known:
+        require_threshold(known, policy, where)
+    return Calibration(stored.temperature if temperature is None else temperature, known)
 
 
 def _session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:

@@ -4,6 +4,8 @@ An obfuscation is undone before the text is judged, so the model tells what is h
 was hidden. Where one was undone, a threat is labelled as an obfuscated one, whatever its intent.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from tinyguardrail.data.labels import BENIGN, LABEL_OF_INTENT, LABELS, OBFUSCATION
@@ -14,7 +16,7 @@ class Verdict(NamedTuple):
     """What the guard says of one text.
 
     `intent` is the likeliest of benign, injection, jailbreak and harm; `label` is obfuscation for a threat
-    that was hidden.
+    that was hidden. Neither decides: `blocked` is what the guard's policy says at its threshold.
     """
 
     intent: str
@@ -24,6 +26,7 @@ class Verdict(NamedTuple):
     probabilities: dict[str, float]  # of each intent
     obfuscation: str = "none"  # family of attacks that was undone before the text was judged
     truncated: bool = False  # longer than what is searched for obfuscations; it was judged to its end
+    policies: Mapping[str, bool] = MappingProxyType({})  # name -> blocks it, of every policy with a threshold
 
     @property
     def label(self) -> str:

@@ -9,14 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tinyguardrail.runtime.policy import ANY
 from tinyguardrail_common.statistics.significance import (
     ParentBootstrap,
     approximate_randomisation,
     auc_contributions,
     holm,
-    percentile_interval,
     placements,
 )
+from tinyguardrail_paper.analysis.intervals import bootstrap_interval
 from tinyguardrail_paper.analysis.metrics import metric
 from tinyguardrail_paper.analysis.metrics.metric import Sample
 from tinyguardrail_paper.analysis.metrics.ranking import auc_from_placements
@@ -117,7 +118,9 @@ def _auc_change(
     samples = auc_from_placements(threat, np.mean(placed, axis=0), bootstrap.weights(test))
     values = [float(each[threat].mean()) for each in placed]
     contributions = np.mean([auc_contributions(threat, *pair) for pair in pairs], axis=0)
-    summary = over_texts(values, percentile_interval(samples), len(test), arm.scores.seeds, "difference")
+    summary = over_texts(
+        values, bootstrap_interval(samples, values), len(test), arm.scores.seeds, "difference"
+    )
     return summary, _p_value(arm, contributions, params)
 
 
@@ -134,5 +137,5 @@ def _read(name: str, params: Params) -> Arm:
     )
     scores = stack(seeds, tables)
     same = np.stack([table["fp32_intent"] == table["int8_intent"] for table in tables])
-    decisions = decide(scores, params.router.threshold, params.calibration.target_false_positive_rate)
+    decisions = decide(scores, params.router.threshold, params.policies.target(ANY))
     return Arm(scores, decisions, same)

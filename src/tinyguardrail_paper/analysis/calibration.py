@@ -24,12 +24,16 @@ def evaluate_calibration(
     scores: Scores, decisions: Decisions, bootstrap: ParentBootstrap, bins: int
 ) -> dict[str, Summary]:
     """Fitted values, calibration error before and after, and false-positive rates of benign rows."""
-    validation = scores.split("validation")
-    count, benign = int(validation.sum()), int(np.sum(validation & ~scores.threat))
+    return evaluate_threshold(scores, decisions) | _errors(scores, decisions, bootstrap, bins)
+
+
+def evaluate_threshold(scores: Scores, decisions: Decisions) -> dict[str, Summary]:
+    """Temperature and blocking threshold of a policy, and what the latter makes of benign rows."""
+    count = int(scores.whole_split("validation").sum())
+    benign = int(np.sum(scores.split("validation") & ~scores.threat))
     return {
         "temperature": over_seeds(decisions.temperature, count, scores.seeds, "factor"),
         "block_threshold": over_seeds(decisions.block_threshold, benign, scores.seeds, "probability"),
-        **_errors(scores, decisions, bootstrap, bins),
         **_false_positive_rates(scores, decisions),
     }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyguardrail_paper.analysis.row_means import wilson_interval
+from tinyguardrail_paper.analysis.intervals import wilson_over_seeds
 from tinyguardrail_paper.analysis.summary import Format, Summary, over_seeds, over_texts
 from tinyguardrail_paper.scores.inputs import InputError, read_seeds_json, read_timings
 from tinyguardrail_paper.settings import paths
@@ -55,7 +55,7 @@ def evaluate_int8(seeds: Sequence[int]) -> dict[str, Summary]:
     }
     found["macro_f1_gap_to_fp32"] = over_seeds(gap, rows, seeds, "difference")
     for name in ("intent_agreement", "verdict_agreement"):
-        interval = wilson_interval(float(np.mean(values[name])), rows)
+        interval = wilson_over_seeds(values[name], rows)
         found[name] = over_texts(values[name], interval, rows, seeds, "percent")
     return found
 

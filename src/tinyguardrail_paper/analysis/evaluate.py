@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.metrics import confusion_matrix
 
 from tinyguardrail.data.labels import INTENTS
+from tinyguardrail.runtime.policy import ANY
 from tinyguardrail_common.statistics.significance import ParentBootstrap
 from tinyguardrail_paper.analysis import curves
 from tinyguardrail_paper.analysis.ablation import evaluate_ablation
@@ -17,8 +18,9 @@ from tinyguardrail_paper.analysis.evasion import evaluate_evasion
 from tinyguardrail_paper.analysis.leave_one_out import evaluate_leave_one_out
 from tinyguardrail_paper.analysis.metrics.metric import Sample
 from tinyguardrail_paper.analysis.obfuscation import evaluate_obfuscation
+from tinyguardrail_paper.analysis.policies import Views, decide_by_policy, evaluate_policies, evaluate_routed
 from tinyguardrail_paper.analysis.router import distribution, evaluate_router
-from tinyguardrail_paper.analysis.router_comparison import compare_choices
+from tinyguardrail_paper.analysis.router_comparison import attach_p_values, compare_choices
 from tinyguardrail_paper.analysis.routing import ALWAYS_DEEP, ALWAYS_FAST, Decisions, collapsed_seeds, decide
 from tinyguardrail_paper.analysis.scores import Scores, load_scores
 from tinyguardrail_paper.analysis.suites import Metrics, build_suites, evaluate_suites
@@ -46,7 +48,7 @@ class Results:
         confusion: (4, 4) counts over seeds.
         var: presets and workloads, and per seed the perplexity change with its interval over sequences.
         hardware: the machine of the timings, None if there are none.
-        families: intent, family, rows and blocked share of untransformed test rows.
+        families: intent, family, rows and share blocked by each policy of untransformed test rows.
         router_distribution: one record per group of rows and per epoch.
     """
 
@@ -101,19 +103,23 @@ def evaluate(params: Params) -> Results:
         InputError: an input is missing or inconsistent.
     """
     scores, training = load_scores(params.seeds), read_training(params.seeds)
-    target, statistics = params.calibration.target_false_positive_rate, params.statistics
+    target, statistics = params.policies.target(ANY), params.statistics
+    views = decide_by_policy(scores, params)
+    routed = views[ANY][1]
     arms = {
-        "guard": decide(scores, params.router.threshold, target),
+        "guard": routed,
         "guard_always_fast": decide(scores, ALWAYS_FAST, target),
         "guard_always_deep": decide(scores, ALWAYS_DEEP, target),
     }
-    routed = arms["guard"]
     bootstrap = ParentBootstrap(scores.rows["parent_id"], statistics.bootstrap_samples, statistics.seed)
     suites = build_suites(scores)
     systems = evaluate_guards(scores, arms, suites, bootstrap, params)
+    systems |= evaluate_policies(views, bootstrap, params.calibration.bins)
     equal_share, tested_choices = compare_choices(scores, routed, target, bootstrap, statistics)
     for system, tests in equal_share.items():
         systems.setdefault(system, {}).update(tests)
+    significance = adjusted(compare_branches(scores, arms, statistics) + tested_choices, statistics.alpha)
+    attach_p_values(systems["guard"], significance)
     systems["leave_one_out"], held_out_families = evaluate_leave_one_out(params)
     systems["ablation"] = evaluate_ablation(params)
     latency, hardware = evaluate_latency(params.seeds)
@@ -126,17 +132,18 @@ def evaluate(params: Params) -> Results:
         suites=suites,
         held_out_families=held_out_families,
         collapsed=collapsed_seeds(scores, routed),
-        significance=adjusted(compare_branches(scores, arms, statistics) + tested_choices, statistics.alpha),
+        significance=significance,
         curves={
             "routing": curves.routing_sweep(scores, target),
             "router_scores": curves.router_scores(scores),
             "roc": curves.roc(scores, routed),
+            "policies": curves.by_policy(views),
             "reliability": curves.reliability(scores, routed, params.calibration.bins),
         },
         confusion=confusion(scores, routed),
         var=var,
         hardware=hardware,
-        families=blocked_by_family(scores, routed),
+        families=blocked_by_family(views),
         router_distribution=distribution(scores, routed, training),
     )
 
@@ -150,12 +157,8 @@ def evaluate_guards(
 ) -> dict[str, Metrics]:
     """Every suite for the routed guard and each branch alone, and what is measured of the first only."""
     routed, fast, deep = arms.values()
-    target, bins = params.calibration.target_false_positive_rate, params.calibration.bins
-    systems = {
-        name: evaluate_suites(suites, lambda suite, arm=arm: Sample(suite.rows, scores, arm, bootstrap, bins))
-        for name, arm in arms.items()
-    }
-    systems["guard"] |= {
+    target, bins = params.policies.target(ANY), params.calibration.bins
+    guard = evaluate_routed(suites, scores, routed, bootstrap, bins) | {
         "router": evaluate_router(scores, routed, fast, deep, bootstrap),
         "calibration": evaluate_calibration(scores, routed, bootstrap, bins),
         "obfuscation": evaluate_obfuscation(scores),
@@ -163,7 +166,12 @@ def evaluate_guards(
         "size": evaluate_size(params.seeds),
         "int8_against_fp32": evaluate_int8(params.seeds),
     }
-    return systems
+    alone = {
+        name: evaluate_suites(suites, lambda suite, arm=arm: Sample(suite.rows, scores, arm, bootstrap, bins))
+        for name, arm in arms.items()
+        if arm is not routed
+    }
+    return {"guard": guard} | alone
 
 
 def confusion(scores: Scores, decisions: Decisions) -> np.ndarray:
@@ -175,15 +183,14 @@ def confusion(scores: Scores, decisions: Decisions) -> np.ndarray:
     )
 
 
-def blocked_by_family(scores: Scores, decisions: Decisions) -> list[dict[str, Any]]:
-    """Share of untransformed test rows blocked, by intent and family."""
+def blocked_by_family(views: Views) -> list[dict[str, Any]]:
+    """Share of untransformed test rows that each policy blocks, by intent and family."""
+    scores, _ = views[ANY]
     plain = scores.split("test") & untransformed(scores)
     keys = sorted({(scores.rows["intent"][i], scores.rows["family"][i]) for i in np.flatnonzero(plain)})
     records = []
     for intent, family in keys:
         own = plain & (scores.rows["intent"] == intent) & (scores.rows["family"] == family)
-        share = float(decisions.blocked[:, own].mean())
-        records.append(
-            {"intent": str(intent), "family": str(family), "rows": int(own.sum()), "blocked": share}
-        )
+        shares = {f"blocked_{name}": float(each.blocked[:, own].mean()) for name, (_, each) in views.items()}
+        records.append({"intent": str(intent), "family": str(family), "rows": int(own.sum()), **shares})
     return records

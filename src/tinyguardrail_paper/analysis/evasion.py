@@ -15,7 +15,7 @@ from tinyguardrail.runtime.temperature import apply_temperature
 from tinyguardrail_common.statistics.significance import ParentBootstrap
 from tinyguardrail_paper.analysis.routing import ALWAYS_DEEP, Decisions, decide
 from tinyguardrail_paper.analysis.row_means import mean_gap, row_mean
-from tinyguardrail_paper.analysis.scores import BENIGN, Scores
+from tinyguardrail_paper.analysis.scores import Scores
 from tinyguardrail_paper.analysis.summary import Summary, over_seeds
 from tinyguardrail_paper.scores.inputs import InputError, read_seeds_json
 from tinyguardrail_paper.scores.score_table import BRANCHES, EVASION, Columns, branch_probabilities
@@ -59,7 +59,7 @@ def evaluate_evasion(
     changes, rows = {}, attacks["before"].rows
     for arm, limit in (("", threshold), ("always_deep_", ALWAYS_DEEP)):
         decisions = decide(scores, limit, target)
-        blocked = {moment: _blocked(decisions, each, limit) for moment, each in attacks.items()}
+        blocked = {moment: _blocked(scores, decisions, each, limit) for moment, each in attacks.items()}
         for moment, hits in blocked.items():
             found[f"{arm}recall_{moment}"] = row_mean(scores, _placed(scores, rows, hits), rows)
         changes[arm] = _placed(scores, rows, blocked["after"].astype(float) - blocked["before"])
@@ -120,11 +120,11 @@ def _attacks(tables: Sequence[Columns], place: dict[int, int]) -> Attacks:
     return Attacks(rows, np.stack([table["router_score"] for table in tables]), *branches)
 
 
-def _blocked(decisions: Decisions, attacks: Attacks, threshold: float) -> np.ndarray:
+def _blocked(scores: Scores, decisions: Decisions, attacks: Attacks, threshold: float) -> np.ndarray:
     """(S, M) bool: texts blocked with the calibration of `decisions`, routed at `threshold`."""
     raw = np.where((attacks.router >= threshold)[..., None], attacks.deep, attacks.fast)
     calibrated = [apply_temperature(p, t) for p, t in zip(raw, decisions.temperature, strict=True)]
-    return 1 - np.stack(calibrated)[..., BENIGN] >= decisions.block_threshold[:, None]
+    return scores.policy.score(np.stack(calibrated)) >= decisions.block_threshold[:, None]
 
 
 def _placed(scores: Scores, rows: np.ndarray, values: np.ndarray) -> np.ndarray:

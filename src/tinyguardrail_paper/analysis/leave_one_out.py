@@ -15,6 +15,7 @@ import numpy as np
 
 from tinyguardrail.data.labels import BENIGN
 from tinyguardrail.data.records import NO_TRANSFORM
+from tinyguardrail.runtime.policy import ANY
 from tinyguardrail.runtime.threshold import blocking_threshold
 from tinyguardrail_common.statistics.significance import (
     ParentBootstrap,
@@ -22,7 +23,8 @@ from tinyguardrail_common.statistics.significance import (
     holm,
     percentile_interval,
 )
-from tinyguardrail_paper.analysis.row_means import clustered_wilson, weighted_mean
+from tinyguardrail_paper.analysis.intervals import clustered_wilson
+from tinyguardrail_paper.analysis.row_means import weighted_mean
 from tinyguardrail_paper.analysis.suites import Metrics
 from tinyguardrail_paper.analysis.summary import Summary, over_texts, rounded
 from tinyguardrail_paper.scores.inputs import InputError
@@ -108,7 +110,7 @@ def _rates(metric: str, pair: Pair, p: float, params: Params) -> dict[str, Summa
 def _pair(
     table: Columns, reference: Columns, family: str, reading: str, threat: bool, params: Params
 ) -> Pair:
-    target, guards = params.calibration.target_false_positive_rate, (table, reference)
+    target, guards = params.policies.target(ANY), (table, reference)
     sides = [_test_rows(each, family) & ((each["label"] != BENIGN) == threat) for each in guards]
     blocked = (_blocked(each, reading, target)[side] for each, side in zip(guards, sides, strict=True))
     return Pair(*blocked, parents=table["parent_id"][sides[0]])

@@ -42,7 +42,8 @@ def evaluate_router(
         found[f"accuracy_{arm}"] = row_mean(scores, correct[arm], test)
         gaps = correct["routed"].astype(float) - correct[arm]
         found[f"accuracy_gap_to_{arm}"] = mean_gap(scores, gaps, test, bootstrap)
-    return found
+    gained = correct["always_deep"].astype(float) - correct["always_fast"]
+    return found | {"accuracy_gap_deep_to_fast": mean_gap(scores, gained, test, bootstrap)}
 
 
 def distribution(
@@ -57,7 +58,7 @@ def distribution(
         Records with group, intent, name, rows, deep_share with its 95% interval low and high,
         and the router score's mean and quantiles, means over seeds. Groups `intent`, `family`
         (untransformed rows) and `attack` (transformed rows) are of the test split; their
-        intervals are about other texts. Those of `epoch`, shares of validation rows during
+        intervals are about other texts and seeds. Those of `epoch`, shares of validation rows during
         training, are about other seeds, and quantiles were not logged.
     """
     records = [

@@ -10,7 +10,7 @@ wrong where it is least sure of itself; a choice that knows the intents bounds w
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,17 +20,17 @@ from tinyguardrail.data.records import NO_TRANSFORM
 from tinyguardrail_common.statistics.significance import (
     ParentBootstrap,
     auc_contributions,
-    percentile_interval,
     placements,
 )
 from tinyguardrail_paper.analysis.comparisons import compare_pooled
+from tinyguardrail_paper.analysis.intervals import bootstrap_interval
 from tinyguardrail_paper.analysis.metrics.intents import weighted_macro_f1
 from tinyguardrail_paper.analysis.metrics.ranking import auc, auc_from_placements
 from tinyguardrail_paper.analysis.routing import Decisions, decide_routes
 from tinyguardrail_paper.analysis.row_means import mean_gap, row_mean
 from tinyguardrail_paper.analysis.scores import Scores
 from tinyguardrail_paper.analysis.suites import Metrics
-from tinyguardrail_paper.analysis.summary import Summary, over_texts
+from tinyguardrail_paper.analysis.summary import Summary, over_texts, rounded
 from tinyguardrail_paper.scores.inputs import InputError
 from tinyguardrail_paper.settings.params import Statistics
 
@@ -98,6 +98,15 @@ def compare_choices(
     return systems, records
 
 
+def attach_p_values(guard: Metrics, significance: list[dict[str, Any]]) -> None:
+    """Give the gaps in accuracy their p-values of approximate randomisation, adjusted."""
+    for each in significance:
+        name = f"{each['metric']}_gap_to_{each['b'].removeprefix('guard_')}"
+        if each["method"] == "randomisation" and name in guard[TEST]:
+            extra = {"p_holm": rounded(each["p_holm"]), "significant": each["significant"]}
+            guard[TEST][name] = replace(guard[TEST][name], extra=extra)
+
+
 def _choices(scores: Scores, deep: np.ndarray, seed: int) -> dict[str, Iterable[np.ndarray]]:
     """Every other choice by name, as its draws: one, where chance has no part in it."""
     return {
@@ -149,8 +158,8 @@ def average(outcomes: Iterable[Outcome]) -> Outcome:
 def _summaries(scores: Scores, outcome: Outcome, rows: Rows) -> dict[str, Summary]:
     threat = scores.threat[rows.test]
     areas = auc_from_placements(scores.threat[rows.plain], outcome.placements, rows.plain_weights)
-    f1 = percentile_interval(outcome.macro_f1_samples, estimate=float(outcome.macro_f1.mean()))
-    area = percentile_interval(areas, estimate=float(outcome.auc.mean()))
+    f1 = bootstrap_interval(outcome.macro_f1_samples, outcome.macro_f1, fraction=True)
+    area = bootstrap_interval(areas, outcome.auc, fraction=True)
     return {
         "deep_share": row_mean(scores, outcome.deep, rows.test),
         "accuracy": row_mean(scores, outcome.correct, rows.test),
@@ -169,15 +178,14 @@ def _gaps(
     blocked = learned.blocked - other.blocked
     area = learned.placements - other.placements
     areas = auc_from_placements(scores.threat[rows.plain], area, rows.plain_weights)
-    f1 = percentile_interval(learned.macro_f1_samples - other.macro_f1_samples)
+    f1_gap, auc_gap = learned.macro_f1 - other.macro_f1, learned.auc - other.auc
+    f1 = bootstrap_interval(learned.macro_f1_samples - other.macro_f1_samples, f1_gap)
     return {
         "deep_share": mean_gap(scores, learned.deep - other.deep, rows.test, bootstrap),
         "accuracy": mean_gap(scores, learned.correct - other.correct, rows.test, bootstrap),
-        "macro_f1": over_texts(
-            learned.macro_f1 - other.macro_f1, f1, len(rows.test), scores.seeds, "difference"
-        ),
+        "macro_f1": over_texts(f1_gap, f1, len(rows.test), scores.seeds, "difference"),
         "auc": over_texts(
-            learned.auc - other.auc, percentile_interval(areas), len(rows.plain), scores.seeds, "difference"
+            auc_gap, bootstrap_interval(areas, auc_gap), len(rows.plain), scores.seeds, "difference"
         ),
         "recall": mean_gap(scores, blocked, rows.test[threat], bootstrap),
         "false_positive_rate": mean_gap(scores, blocked, rows.test[~threat], bootstrap),

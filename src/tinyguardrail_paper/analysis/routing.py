@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyguardrail.runtime.temperature import apply_temperature, fit_temperature
 from tinyguardrail.runtime.threshold import blocking_threshold
-from tinyguardrail_paper.analysis.scores import BENIGN, Scores
+from tinyguardrail_paper.analysis.scores import Scores
 
 ALWAYS_FAST = float("inf")
 ALWAYS_DEEP = float("-inf")
@@ -19,7 +19,7 @@ class Decisions:
     Attributes:
         deep: whether the deep branch answered, (S, N) bool.
         probabilities: calibrated class probabilities of the answering branch, (S, N, 4).
-        threat_score: 1 - p(benign), (S, N).
+        threat_score: what the policy makes of them, (S, N).
         predicted: most probable class, (S, N).
         blocked: threat score at or above the seed's blocking threshold, (S, N) bool.
         temperature, block_threshold: fitted on validation rows, (S,).
@@ -57,13 +57,14 @@ def decide_routes(scores: Scores, deep: np.ndarray, target_false_positive_rate: 
     """Route rows as `deep`, (S, N) bool, says, then calibrate each seed on its validation rows so routed.
 
     Temperature and blocking threshold belong to the mixture of branches that a choice of
-    rows gives, so each choice has its own.
+    rows gives, so each choice has its own. The temperature is one for all policies: it is fitted on rows
+    of every intent.
     """
-    raw, validation = answers(scores, deep), scores.split("validation")
-    benign = validation & ~scores.threat
+    raw, validation = answers(scores, deep), scores.whole_split("validation")
+    benign = scores.split("validation") & ~scores.threat
     temperatures = [fit_temperature(each[validation], scores.intent[validation]) for each in raw]
     probabilities = np.stack([apply_temperature(p, t) for p, t in zip(raw, temperatures, strict=True)])
-    threat_score = 1 - probabilities[..., BENIGN]
+    threat_score = scores.policy.score(probabilities)
     thresholds = np.array([blocking_threshold(s[benign], target_false_positive_rate) for s in threat_score])
     return Decisions(
         deep=deep,

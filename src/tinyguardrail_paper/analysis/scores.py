@@ -3,16 +3,21 @@
 `benchmark` scores the same rows with each seed's model, so seeds share one row order and
 can be compared row by row. Both branches are stored for every row: which of them answers
 is decided here, from `router.threshold`, and costs no model run.
+
+What a threat is, a policy says, and scores are read under one: its threats and the benign rows are
+judged, and rows of other intents, which are neither, are left out.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from tinyguardrail.data.labels import BENIGN as BENIGN_INTENT
 from tinyguardrail.data.labels import INTENTS
+from tinyguardrail.runtime.policy import ANY, POLICIES, Policy
 from tinyguardrail_paper.scores.score_table import GUARD, Columns, branch_probabilities
 
 BENIGN = INTENTS.index(BENIGN_INTENT)
@@ -28,6 +33,7 @@ class Scores:
         intent: class index of each row into `INTENTS`, (N,).
         fast, deep: class probabilities of the two branches, (S, N, 4).
         router: router score in [0, 1], (S, N).
+        policy: what counts as a threat.
     """
 
     seeds: tuple[int, ...]
@@ -36,14 +42,28 @@ class Scores:
     fast: np.ndarray
     deep: np.ndarray
     router: np.ndarray
+    policy: Policy = POLICIES[ANY]
+
+    def under(self, policy: Policy) -> Self:
+        """The same rows, in the same places, under another policy."""
+        return replace(self, policy=policy)
 
     @property
     def threat(self) -> np.ndarray:
-        """(N,) bool: true for every class but benign."""
-        return self.intent != BENIGN
+        """(N,) bool: rows whose intent the policy blocks."""
+        return np.isin(self.intent, self.policy.classes)
+
+    @property
+    def judged(self) -> np.ndarray:
+        """(N,) bool: the policy's threats and benign rows."""
+        return self.threat | (self.intent == BENIGN)
 
     def split(self, name: str) -> np.ndarray:
-        """(N,) bool: rows of the split `validation` or `test`."""
+        """(N,) bool: rows of the split `validation` or `test` that the policy judges."""
+        return self.judged & self.whole_split(name)
+
+    def whole_split(self, name: str) -> np.ndarray:
+        """(N,) bool: rows of the split, whatever their intent."""
         return self.rows["split"] == name
 
 

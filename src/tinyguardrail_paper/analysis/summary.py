@@ -12,7 +12,8 @@ from tinyguardrail_common.statistics.significance import t_interval
 # How a value is written; `points` are of a percentage, a `difference` is of two probabilities.
 Format = Literal[
     "percent", "points", "percent_change", "ms", "ratio", "factor", "perplexity", "setting", "count",
-    "megabytes", "millions", "difference", "probability", "p_value", "small",
+    "megabytes", "millions", "difference", "probability", "quotient", "p_value",
+    "small",
 ]  # fmt: skip
 DIGITS = 6  # in files: enough for every use, few enough to hide the last bits of a sum
 
@@ -23,7 +24,7 @@ class Summary:
 
     Attributes:
         values: one per seed, in the order of `seeds`.
-        interval: 95% interval of the mean: over test texts (clustered by parent) for
+        interval: 95% interval of the mean: over test texts (clustered by parent) and seeds together for
             metrics of rows, over seeds (Student's t) for everything else; None if neither exists.
         n: rows, tokens or repeats behind each value.
         format: how its values are written.
@@ -62,7 +63,7 @@ def over_texts(
     format: Format,
     **extra: Any,
 ) -> Summary:
-    """A metric of test rows; `interval` is about other texts of the same kind."""
+    """A metric of test rows; `interval` is about other texts of the same kind, and other seeds."""
     return Summary(tuple(float(v) for v in values), interval, int(n), tuple(seeds), format, extra)
 
 

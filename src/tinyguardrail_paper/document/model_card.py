@@ -11,15 +11,25 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from tinyguardrail.data.labels import INTENTS
+from tinyguardrail.runtime.policy import POLICIES
 from tinyguardrail_common.acceptance import MET
 from tinyguardrail_paper.analysis.efficiency import ARMS, QUANTILES
 from tinyguardrail_paper.analysis.evaluate import Results
+from tinyguardrail_paper.analysis.policies import SYSTEMS
 from tinyguardrail_paper.analysis.suites import BENCHMARKS
 from tinyguardrail_paper.analysis.summary import Summary
 from tinyguardrail_paper.settings import paths
 from tinyguardrail_paper.settings.params import Params
 from tinyguardrail_paper.tables.acceptance import TARGETS, judge
-from tinyguardrail_paper.tables.formatting import BANNERS, MISSING, mean, number, readable, with_interval
+from tinyguardrail_paper.tables.formatting import (
+    BANNERS,
+    MISSING,
+    mean,
+    number,
+    readable,
+    with_interval,
+)
+from tinyguardrail_paper.tables.policy_columns import NARROWER, by_policy
 from tinyguardrail_paper.tables.table import Table, table_named
 
 BASE_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -58,11 +68,21 @@ def model_card(
         window=params.model.max_position_embeddings,
         counts=table_named(tables, "data"),
         sources=table_named(tables, "data_sources"),
-        target_rate=number(params.calibration.target_false_positive_rate, "percent"),
+        policies=[
+            (name, " + ".join(policy.intents), number(params.policies.target(name), "percent"))
+            for name, policy in POLICIES.items()
+        ],
         evaluation=[
-            (TESTS[test], readable(metric), with_interval(found), f"{found.n:,}")
+            (
+                TESTS[test],
+                readable(metric),
+                with_interval(found),
+                *by_policy(results, test, metric),
+                f"{found.n:,}",
+            )
             for test, metric, found in _measured(results)
         ],
+        narrower=list(NARROWER),
         calibration=_calibration(results),
         missed=_missed(results),
         recall=mean(results.look_up(("guard", "plain", "recall"))),
@@ -111,11 +131,14 @@ def _measured(results: Results) -> Iterator[tuple[str, str, Summary]]:
 
 
 def _calibration(results: Results) -> list[tuple[str, ...]]:
-    """One row per seed."""
-    found = results.systems["guard"]["calibration"]
-    temperature, threshold = found["temperature"], found["block_threshold"]
-    values = zip(temperature.seeds, temperature.values, threshold.values, strict=True)
-    return [(str(seed), number(t, "factor"), number(blocked, "probability")) for seed, t, blocked in values]
+    """One row per seed: its temperature, then the threshold of every policy."""
+    found = [results.systems[system]["calibration"] for system in SYSTEMS.values()]
+    temperature, thresholds = found[0]["temperature"], [each["block_threshold"].values for each in found]
+    values = zip(temperature.seeds, temperature.values, *thresholds, strict=True)
+    return [
+        (str(seed), number(t, "factor"), *(number(each, "probability") for each in blocked))
+        for seed, t, *blocked in values
+    ]
 
 
 def _missed(results: Results) -> list[dict[str, Any]]:

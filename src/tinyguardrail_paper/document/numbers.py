@@ -5,7 +5,9 @@ from dataclasses import asdict
 from typing import Any
 
 from tinyguardrail.data.records import SPLITS
+from tinyguardrail.runtime.policy import POLICIES
 from tinyguardrail_paper.analysis.evaluate import Results
+from tinyguardrail_paper.analysis.policies import SYSTEMS
 from tinyguardrail_paper.analysis.summary import Format, Summary, rounded
 from tinyguardrail_paper.analysis.var import HEADLINE_PRESET
 from tinyguardrail_paper.settings.params import Params
@@ -18,8 +20,12 @@ from tinyguardrail_paper.tables.var_tables import var_grade
 # name -> (system, test, metric). Timings have no place here: this file is compared
 # between experiments, and theirs would differ without a cause.
 HEADLINE = {
-    "guard.recall": ("guard", "plain", "recall"),
-    "guard.false_positive_rate": ("guard", "plain", "false_positive_rate"),
+    **{
+        f"{system}.{metric}": (system, "plain", metric)
+        for system in SYSTEMS.values()
+        for metric in ("recall", "false_positive_rate")
+    },
+    "guard_injection.notinject_false_positive_rate": ("guard_injection", "notinject", "false_positive_rate"),
     "guard.hard_negative_false_positive_rate": ("guard", "hard_negatives", "false_positive_rate"),
     "guard.notinject_false_positive_rate": ("guard", "notinject", "false_positive_rate"),
     "guard.flipattack_recall": ("guard", "flipattack", "recall"),
@@ -148,7 +154,10 @@ def _settings(params: Params) -> dict[str, Any]:
     return {f"params.{name}": _value(count, "count") for name, count in counts.items()} | {
         "params.var_late_whole": _value(params.var.train.late_whole, "percent"),
         "params.router_threshold": _value(params.router.threshold, "setting"),
-        "params.target_false_positive_rate": _value(params.calibration.target_false_positive_rate, "percent"),
+        **{
+            f"params.false_positive_rate_{name}": _value(params.policies.target(name), "percent")
+            for name in POLICIES
+        },
         "params.threat_weight": _value(params.train.threat_weight, "factor"),
         "params.deep_share": _value(params.train.deep_share, "percent"),
         "params.var_margin": _value(params.var.margin, "percent"),

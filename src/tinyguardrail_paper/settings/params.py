@@ -9,7 +9,7 @@ the value found and what is allowed. YAML 1.2 rules apply, so that `1e-05`, whic
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, create_model, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -18,6 +18,7 @@ from tinyguardrail.data.params import Data
 from tinyguardrail.export.params import Export
 from tinyguardrail.model.params import Model
 from tinyguardrail.quantization.params import Quantize
+from tinyguardrail.runtime.policy import POLICIES
 from tinyguardrail.synthesis.params import Attacks, Compositions, HardNegatives
 from tinyguardrail.training.params import Train
 from tinyguardrail_common.errors import UserError
@@ -87,8 +88,22 @@ class Router(Strict):
     threshold: Fraction
 
 
+class PolicyTarget(Strict):
+    false_positive_rate: OpenFraction  # of benign validation rows
+
+
+class PolicyTargets(Strict):
+    """A target for every policy; its fields are their names."""
+
+    def target(self, policy: str) -> float:
+        """The false-positive rate that the policy's threshold is fixed for."""
+        return getattr(self, policy).false_positive_rate
+
+
+Policies = create_model("Policies", __base__=PolicyTargets, **dict.fromkeys(POLICIES, (PolicyTarget, ...)))
+
+
 class Calibration(Strict):
-    target_false_positive_rate: OpenFraction
     bins: Annotated[int, Field(ge=2)]
 
 
@@ -119,6 +134,7 @@ class Params(Strict):
     ablate: Ablate
     latency: Latency
     router: Router
+    policies: Policies
     calibration: Calibration
     statistics: Statistics
     var: Var

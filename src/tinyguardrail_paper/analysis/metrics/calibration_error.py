@@ -37,6 +37,7 @@ def _correct(rows: Rows) -> np.ndarray:
 METRICS = (
     Statistic(
         name="ece",
+        of_intents=True,
         title="expected calibration error",
         format="probability",
         point=lambda rows: expected_calibration_error(rows.confidence, _correct(rows), rows.bins),

@@ -21,6 +21,7 @@ def weighted_macro_f1(intent: np.ndarray, predicted: np.ndarray, weights: np.nda
 METRICS = (
     Statistic(
         name="macro_f1",
+        of_intents=True,
         title="macro F1",
         format="probability",
         point=lambda rows: macro_f1(rows.intent, rows.predicted),

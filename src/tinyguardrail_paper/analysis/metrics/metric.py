@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyguardrail_common.statistics.significance import ParentBootstrap, percentile_interval
+from tinyguardrail_common.statistics.significance import ParentBootstrap
+from tinyguardrail_paper.analysis.intervals import bootstrap_interval
 from tinyguardrail_paper.analysis.routing import Decisions
 from tinyguardrail_paper.analysis.row_means import row_mean
 from tinyguardrail_paper.analysis.scores import Scores
@@ -65,6 +66,7 @@ class Metric:
         format: how its values are written.
         kinds: of suites that it is measured on.
         least_threats, least_benign: rows without which it has no value.
+        of_intents: how the four are told apart, which no policy has a part in: measured under `any` alone.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Metric:
     kinds: frozenset[str] = frozenset({BOTH})
     least_threats: int = 0
     least_benign: int = 0
+    of_intents: bool = False
 
     def supports(self, kind: str, threat: np.ndarray) -> bool:
         """Whether it can be measured on rows of this kind, of which `threat`, (n,) bool, are threats."""
@@ -86,7 +89,7 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class Rate(Metric):
-    """Share of rows that are hits, with a Wilson interval that allows for rows of one parent being alike.
+    """Share of rows that are hits, with a Wilson interval over parents, whose rows are alike, and seeds.
 
     Attributes:
         hits: (S, N) bool, of all rows.
@@ -104,7 +107,7 @@ class Rate(Metric):
 
 @dataclass(frozen=True, kw_only=True)
 class Statistic(Metric):
-    """A metric of all rows together, with a bootstrap interval over parents, shifted by its bias.
+    """A metric of all rows together, with a bootstrap interval over parents and seeds, shifted by its bias.
 
     Attributes:
         point: the value of one seed.
@@ -120,5 +123,5 @@ class Statistic(Metric):
         views = [sample.of_seed(index) for index in range(len(seeds))]
         samples = np.mean([self.weighted(view, weights) for view in views], axis=0)
         values = [self.point(view) for view in views]
-        interval = percentile_interval(samples, estimate=float(np.mean(values)))
+        interval = bootstrap_interval(samples, values, fraction=True)
         return over_texts(values, interval, len(sample.rows), seeds, self.format)

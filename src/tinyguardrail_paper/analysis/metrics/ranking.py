@@ -1,6 +1,6 @@
 """How threats and benign rows are ranked, whatever the threshold: AUC and points of the ROC curve.
 
-`threat` is the truth, (n,) bool; `score` the threat probability 1 - p(benign), (n,); `weights` are
+`threat` is the truth, (n,) bool; `score` the policy's, (n,); `weights` are
 (B, n). The weighted forms return (B,) values and equal scikit-learn's at unit weights.
 """
 

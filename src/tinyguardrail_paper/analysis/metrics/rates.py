@@ -47,7 +47,8 @@ METRICS = (
         counted=lambda threat: ~threat,
     ),
     Rate(
-        name="accuracy",  # of the four intents
+        name="accuracy",
+        of_intents=True,
         title="accuracy",
         hits=lambda scores, decisions: decisions.predicted == scores.intent,
         counted=np.ones_like,

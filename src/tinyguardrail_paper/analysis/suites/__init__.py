@@ -33,7 +33,10 @@ def title(name: str) -> str:
 
 
 def build_suites(scores: Scores) -> list[Suite]:
-    """Suites of the test split; one without rows, or without a class it needs, is left out."""
+    """Suites of the test split; one without rows, or without a class it needs, is left out.
+
+    Rows are those that the policy of the scores judges.
+    """
     return [suite for build in SUITES for suite in build(scores) if suite.metrics]
 
 

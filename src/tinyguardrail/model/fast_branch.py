@@ -16,7 +16,17 @@ class FastBranch(nn.Module):
     def forward(
         self, hidden: torch.Tensor, attention_mask: torch.Tensor, bias: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """hidden (B, T, D), attention_mask (B, T), bias (B, 1, 1, T) -> state (B, T, D), logits (B, intents)."""
+        """What every text passes.
+
+        Args:
+            hidden: the embeddings, (B, T, D)
+            attention_mask: (B, T)
+            bias: (B, 1, 1, T)
+
+        Returns:
+            state: (B, T, D)
+            logits: (B, intents)
+        """
         for layer in self.layers:
             hidden = layer(hidden, bias)
         return hidden, self.classifier(hidden, attention_mask)

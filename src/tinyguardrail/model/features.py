@@ -6,7 +6,7 @@ capitals, accents, spacing, invisible characters and scripts that the word piece
 spell all reach the model. What follows the last token goes to [SEP].
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -82,8 +82,7 @@ class FeatureExtractor:
         ends = np.array([end for _, end in encoding.offsets], dtype=np.int64)
         chars = self._characters(text, ends)  # (tokens + 1, C); the last row is the text's tail
         found = []
-        for start in range(0, max(len(ids), 1), self.step):
-            stop = min(start + self.body, len(ids))
+        for start, stop in window_spans(len(ids), self.body, self.step):
             tail = chars[-1:] if stop == len(ids) else np.zeros_like(chars[-1:])
             found.append(
                 Window(
@@ -92,8 +91,6 @@ class FeatureExtractor:
                     index,
                 )
             )
-            if stop == len(ids):
-                break
         return found
 
     def _characters(self, text: str, ends: np.ndarray) -> np.ndarray:
@@ -120,6 +117,19 @@ class FeatureExtractor:
             attention_mask[row, :tokens] = 1
             char_ids[row, :tokens] = window.char_ids
         return Batch(input_ids, attention_mask, char_ids)
+
+
+def window_spans(tokens: int, body: int, step: int) -> Iterator[tuple[int, int]]:
+    """First token of each window and the one after its last; a text without tokens has an empty one.
+
+    Args:
+        body: tokens of a window.
+        step: from the start of one to that of the next.
+    """
+    for start in range(0, max(tokens, 1), step):
+        yield start, min(start + body, tokens)
+        if start + body >= tokens:
+            return
 
 
 def _token_id(tokenizer: Tokenizer, token: str) -> int:

@@ -155,3 +155,21 @@ LEAVE_ONE_OUT = ScoreTable(
 PEERS = ScoreTable(  # a file without rows is of a guard that could not be installed where that was allowed
     "peers", paths.SCORES / "peers", ("row", *RECORD), ("score",), "peers", ("blocked",)
 )
+
+
+def baselines_table(names: Sequence[str]) -> ScoreTable:
+    """One file per seed, of all of these baselines; the guard's tables say more of the rows."""
+    return ScoreTable(
+        "baselines",
+        paths.SCORES / "baselines",
+        ("row", "split", "intent", "parent_id"),
+        tuple(f"{name}_{intent}" for name in names for intent in INTENTS),
+        "baselines",
+    )
+
+
+def baseline_columns(name: str, probabilities: np.ndarray) -> Columns:
+    """Columns of one baseline's probabilities, (N, 4) in the order of `INTENTS`."""
+    return {
+        f"{name}_{intent}": probabilities[:, index].astype(np.float32) for index, intent in enumerate(INTENTS)
+    }

@@ -23,6 +23,7 @@ from tinyguardrail.synthesis.params import Attacks, Compositions, HardNegatives
 from tinyguardrail.training.params import Train
 from tinyguardrail_common.errors import UserError
 from tinyguardrail_common.param_types import Count, CountOrZero, Fraction, OpenFraction, Seeds, Strict
+from tinyguardrail_paper.settings.baselines import Baselines
 from tinyguardrail_paper.settings.paths import PARAMS_FILE
 from tinyguardrail_paper.settings.peers import Peers
 from var_moe.params import Var
@@ -128,6 +129,7 @@ class Params(Strict):
     quantize: Quantize
     export: Export
     benchmark: Benchmark
+    baselines: Baselines
     peers: Peers
     evasion: Evasion
     leave_one_out: LeaveOneOut

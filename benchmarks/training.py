@@ -14,7 +14,7 @@ Model FLOPs of a step over N texts of T tokens, a multiplication and an addition
     3 * N * (2 * P * T + L * 4 * T^2 * D)
 
 P are the weights of matrices that each token meets in the transformer layers, those of 2 experts in each
-layer of the deep branch, L the layers (trunk, fast and deep) and D their width: attention has two products
+layer of the deep branch, L the layers (fast and deep) and D their width: attention has two products
 of 2 T^2 D each, and a backward pass costs two forward ones. Embeddings, characters, router, classifiers,
 losses and the optimizer are not counted. The share is of what a (6144 x 384) x (384 x 1536) product in
 bfloat16 reaches in the same rounds.
@@ -166,11 +166,11 @@ def gemm_flops_per_second() -> float:
 def guard_flops(guard: GuardForSequenceClassification) -> float:
     """Of one training sample."""
     config = guard.config
-    dense = matrix_weights(guard.trunk) + matrix_weights(guard.fast.layers)
+    dense = matrix_weights(guard.fast.layers)
     for layer in guard.deep.layers:
         active = config.num_experts_per_text / config.num_experts
         dense += matrix_weights(layer.attention) + active * matrix_weights(layer.mixture.experts)
-    layers = config.shared_layers + config.fast_layers + config.deep_layers
+    layers = config.fast_layers + config.deep_layers
     return flops_per_sample(dense, layers, config.hidden_size)
 
 

@@ -1,4 +1,4 @@
-"""Score validation and test texts with both branches of one seed's INT8 guard, and time it."""
+"""Score validation, test and dev texts with both branches of one seed's INT8 guard."""
 
 import numpy as np
 
@@ -10,12 +10,14 @@ from tinyguardrail_paper.settings.params import Params
 from tinyguardrail_paper.settings.paths import ONNX, SPLITS, seed_name
 from tinyguardrail_paper.settings.stage import SEED, run_stage
 
+SCORED = ("validation", "test", "dev")
 CHUNK = 512  # texts whose windows are sorted by length together
 
 
 def main(params: Params, seed: int) -> None:
     guard = Guard.load(ONNX / seed_name(seed), "int8", params.compute.threads)
-    rows = [row for split in ("validation", "test") for row in read_records(SPLITS / f"{split}.parquet")]
+    # dev last: other stages number validation and test rows as they stand here
+    rows = [row for split in SCORED for row in read_records(SPLITS / f"{split}.parquet")]
     texts = [row.text for row in rows]
     chunks = [texts[start : start + CHUNK] for start in range(0, len(texts), CHUNK)]
     scored = [

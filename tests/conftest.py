@@ -60,7 +60,6 @@ def make_guard(tokenizer: Tokenizer, **changes) -> GuardForSequenceClassificatio
         "char_dim": 6,
         "char_filters": 5,
         "char_kernel_sizes": [2, 3],
-        "shared_layers": 1,
         "fast_layers": 1,
         "deep_layers": 2,
         "num_experts": 4,

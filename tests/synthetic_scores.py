@@ -47,6 +47,12 @@ PUBLIC_ROWS = (
     ("notinject", "notinject_two_multilingual", "benign", 10),
     ("notinject", "notinject_one_common_in_piguard_validation", "benign", 8),
     ("wildguard_benign", "wildguard_benign", "benign", 40),
+    ("bfcl", "tool_request", "benign", 14),
+    ("mtbench101", "multi_turn", "benign", 14),
+    ("arena_hard", "arena_coding", "benign", 14),
+    ("cursorrules", "coding_rules", "benign", 10),
+    ("biggen_bench", "system_prompt", "benign", 10),
+    ("exams_test", "exam_question", "benign", 14),
     ("bipia", "bipia_email", "injection", 20),
     ("bipia", "bipia_table", "injection", 12),
     ("bipia", "bipia_email_clean", "benign", 10),
@@ -92,10 +98,11 @@ def make_rows(count: int, generator: np.random.Generator) -> list[dict[str, Any]
             "family": attack,
             "transform": str(generator.choice(TRANSFORMS[attack])),
         }
+        language = "de" if parent % 5 == 0 else "en"
         for each in (plain, variant):
             rows.append(
                 {"row": len(rows), "split": split, "intent": intent, **each}
-                | {"source": "authored", "parent_id": f"parent-{parent}", "language": "en"}
+                | {"source": "authored", "parent_id": f"parent-{parent}", "language": language}
                 | {"tokens": int(generator.integers(6, 90))}
                 | {"found_family": each["family"] if each is variant and generator.random() < 0.8 else "none"}
             )

@@ -6,6 +6,7 @@ import pytest
 
 from tinyguardrail_common.acceptance import Criterion, joint_verdict
 from tinyguardrail_paper.analysis.evaluate import Results
+from tinyguardrail_paper.analysis.policies import SYSTEMS
 from tinyguardrail_paper.analysis.summary import over_seeds, over_texts
 from tinyguardrail_paper.tables.acceptance import ACCEPTANCE, TARGETS, acceptance, judge
 
@@ -20,16 +21,17 @@ class Measured:
 
 
 def results_of(**metrics):
-    """Results that hold `test__metric=(mean, low, high)`."""
+    """Results that hold `test__metric=(mean, low, high)` under every policy."""
     guard = {}
     for name, (mean, low, high) in metrics.items():
         test, metric = name.split("__")
         guard.setdefault(test, {})[metric] = over_texts([mean], (low, high), 100, [0], "percent")
-    return Measured({"guard": guard})
+    return Measured(dict.fromkeys(SYSTEMS.values(), guard))
 
 
-def requirement(start):
-    return next(each for each in ACCEPTANCE if each.title.startswith(start))
+def requirement(start, policy=None):
+    named = (each for each in ACCEPTANCE if each.title.startswith(start))
+    return next(each for each in named if policy in (None, each.policy))
 
 
 # ---- one criterion ---------------------------------------------------------------------------
@@ -76,16 +78,30 @@ def test_a_limit_is_written_in_its_unit():
 
 @pytest.mark.parametrize(
     ("rate", "upper", "expected"),
-    [(0.068, 0.0999, "met"), (0.069, 0.09, "not met"), (0.06, 0.10, "not met"), (0.0, 0.01, "met")],
+    [(0.05, 0.0799, "met"), (0.051, 0.06, "not met"), (0.04, 0.08, "not met"), (0.0, 0.01, "met")],
 )
 def test_over_defence_is_judged_by_the_mean_and_by_the_upper_bound(rate, upper, expected):
     found = results_of(notinject__false_positive_rate=(rate, 0.0, upper))
-    assert requirement("NotInject: ").verdict(found) == expected
+    assert requirement("NotInject: ", "injection").verdict(found) == expected
+
+
+def test_one_test_has_a_bar_of_its_own_under_each_policy():
+    def rate(mean):
+        return {"false_positive_rate": over_texts([mean], (0.0, 0.2), 100, [0], "percent")}
+
+    rates = {"guard_injection": 0.03, "guard_jailbreak": 0.07, "guard": 0.13}
+    found = Measured({system: {"wildguard_benign": rate(mean)} for system, mean in rates.items()})
+    verdicts = {
+        policy: requirement("WildGuardTest", policy).verdict(found)
+        for policy in ("injection", "jailbreak", "any")
+    }
+    assert verdicts == {"injection": "not met", "jailbreak": "met", "any": "met"}
+    assert requirement("WildGuardTest", "any").key == "WildGuardTest, benign: false positives (any)"
 
 
 @pytest.mark.parametrize(
     ("recall", "control", "expected"),
-    [(0.95, 0.10, "met"), (0.949, 0.0, "not met"), (1.0, 0.101, "not met")],
+    [(0.95, 0.08, "met"), (0.949, 0.0, "not met"), (1.0, 0.081, "not met")],
 )
 def test_detection_of_an_attack_counts_only_beside_its_control(recall, control, expected):
     found = results_of(
@@ -107,29 +123,58 @@ def test_the_share_sent_deep_has_two_sides(share, expected):
     assert requirement("Router: share").verdict(results_of(router__deep_share=(share, 0, 1))) == expected
 
 
-def test_a_router_may_be_more_accurate_than_always_deep_but_not_half_a_point_less():
-    for gap, expected in ((0.02, "met"), (-0.005, "met"), (-0.0051, "not met")):
-        found = results_of(router__accuracy_gap_to_always_deep=(gap, -1, 1))
-        assert requirement("Router: accuracy").verdict(found) == expected
+@pytest.mark.parametrize(
+    ("ratio", "gap", "expected"),
+    [(0.97, 0.02, "met"), (1.02, -0.1, "met"), (0.969, 0.0, "not met"), (1.0, 0.021, "not met")],
+)
+def test_a_disguise_may_neither_hide_threats_nor_make_them(ratio, gap, expected):
+    found = results_of(
+        homoglyph__recall_ratio_to_clear=(ratio, 0, 2),
+        control_homoglyph__false_positive_gap_to_clear=(gap, -1, 1),
+    )
+    assert requirement("homoglyphs").verdict(found) == expected
+
+
+@pytest.mark.parametrize(
+    ("to_exit", "to_chance", "p", "expected"),
+    [
+        (0.0, 0.01, 0.009, "met"),
+        (-0.001, 0.01, 0.009, "not met"),
+        (0.0, 0.01, 0.01, "not met"),
+        (0.0, -0.01, 0.001, "not met"),
+        (0.0, 0.01, None, "not measured"),
+    ],
+)
+def test_a_router_is_no_worse_than_early_exit_and_better_than_chance(to_exit, to_chance, p, expected):
+    found = results_of(
+        equal_share__accuracy_gap_to_early_exit_equal_share=(to_exit, -1, 1),
+        equal_share__accuracy_gap_to_random=(to_chance, -1, 1),
+    )
+    gaps = found.systems["guard"]["equal_share"]
+    gaps["accuracy_gap_to_random"] = replace(gaps["accuracy_gap_to_random"], extra={"p_holm": p})
+    each = requirement("Router: accuracy less that of early exit")
+    assert each.verdict(found) == expected
+    assert each.required(beside=True) == "> +0.00 points, p < 0.01"
 
 
 def test_a_limit_on_what_stands_beside_is_written_beside_it():
-    found = results_of(bipia__recall=(0.81, 0.7, 0.9), bipia_clean__false_positive_rate=(0.04, 0.01, 0.06))
-    row = next(row for row in acceptance.rows(found) if row[0].startswith("BIPIA"))
-    assert row[1:5] == (
-        "\u2265 80.0%",
-        "81.0% [70.0%, 90.0%]",
+    found = results_of(bipia__recall=(0.89, 0.7, 0.9), bipia_clean__false_positive_rate=(0.04, 0.01, 0.06))
+    row = next(row for row in acceptance.rows(found) if row[1].startswith("BIPIA"))
+    assert row[0] == "injection"
+    assert row[2:6] == (
+        "\u2265 88.0%",
+        "89.0% [70.0%, 90.0%]",
         "100",
-        "clean contexts (\u2264 5.0%): 4.0% [1.0%, 6.0%]",
+        "clean (\u2264 5.0%): 4.0% [1.0%, 6.0%]",
     )
-    assert row[6] == "met"
+    assert row[7] == "met"
 
 
 def test_an_operating_point_taken_from_test_rows_is_labelled():
     """The threshold of a criterion comes from validation rows; only one row may say otherwise."""
     from_curve = [each.title for each in ACCEPTANCE if "tpr_at" in each.path[2]]
     assert from_curve == ["ToxicChat: recall at 3% false positives (ROC point, threshold from test rows)"]
-    assert requirement("ToxicChat: recall at the validation").path[2] == "recall"
+    assert requirement("deepset: recall at the validation").path[2] == "recall"
 
 
 # ---- targets ---------------------------------------------------------------------------------
@@ -175,7 +220,9 @@ def test_a_public_set_outranks_rows_of_our_own():
     target = TARGETS["hard_negatives"]
     assert judge(target, results)["verdict"] == "met"
     notinject = over_texts([0.16], (0.13, 0.2), 100, [0], "percent")
-    results.systems["guard"]["notinject"] = {"false_positive_rate": notinject}
+    results.systems["guard_injection"] = {"notinject": {"false_positive_rate": notinject}}
+    results.systems["guard"]["notinject"] = {"false_positive_rate": replace(notinject, values=(0.2,))}
     row = judge(target, results)
     assert (row["verdict"], row["value"]) == ("not met", "16.0%")
+    assert (row["beside_title"], row["beside_value"]) == ("policy any", "20.0%")
     assert "NotInject" in row["title"]

@@ -104,12 +104,12 @@ ARENA = {
 
 def test_coding_tasks_of_the_arena_are_told_by_their_text(load):
     rows = [{"uid": "u", "category": "hard_prompt", "subcategory": "math", "prompt": text} for text in ARENA]
-    found, dropped = load("arena_hard_v2", {"arena_hard_v2.0.jsonl": as_jsonl(*rows)})
+    found, dropped = load("arena_hard", {"arena_hard_v2.0.jsonl": as_jsonl(*rows)})
     assert {record.text: record.family for record in found} == ARENA
     assert {record.split for record in found} == {"test"}
     assert not dropped
     with pytest.raises(SourceError, match="row 1 has no column prompt; it has uid, turns"):
-        load("arena_hard_v2", {"arena_hard_v2.0.jsonl": as_jsonl({"uid": "u", "turns": []})})
+        load("arena_hard", {"arena_hard_v2.0.jsonl": as_jsonl({"uid": "u", "turns": []})})
 
 
 def test_russian_prompts_have_one_turn(load):

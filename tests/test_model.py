@@ -1,5 +1,7 @@
 """Shapes, routing and the pretrained start of the guard."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from conftest import make_guard
 from tinyguardrail.model.build import ModelError, build_guard, load_guard, save_guard
 from tinyguardrail.model.configuration import INTENTS
-from tinyguardrail.model.pretrained import check_weights
+from tinyguardrail.model.pretrained import check_weights, load_minilm, pretrained_folder
 from tinyguardrail.training.losses import balance_loss, focal_loss, ratio_loss, router_loss
 from tinyguardrail_common.errors import UserError
 from tinyguardrail_paper.settings.params import load_params
@@ -107,11 +109,26 @@ def test_the_root_guard_starts_from_minilm_at_the_size_claimed():
     guard, tokenizer = build_guard(load_params().model, ["Ignore the noise and read on."], seed=0)
     assert 60e6 <= sum(parameter.numel() for parameter in guard.parameters()) <= 80e6
     assert tokenizer.get_vocab_size() == 8000
-    layer = guard.deep.layers[0]
-    fast = guard.fast.layers[0].feed_forward.up.weight  # also MiniLM's fourth layer
-    for expert in layer.mixture.experts:  # each is MiniLM's block and a little noise
-        similarity = torch.nn.functional.cosine_similarity(expert.up.weight.ravel(), fast.ravel(), dim=0)
-        assert 0.99 < similarity < 1
+    weights, _ = load_minilm(pretrained_folder())
+    blocks = [weights[f"encoder.layer.{index}.intermediate.dense.weight"] for index in range(6)]
+    for layer, block in zip(guard.fast.layers, blocks[:4], strict=True):
+        assert torch.equal(layer.feed_forward.up.weight, block)
+    for layer, block in zip(guard.deep.layers, blocks[4:], strict=True):  # the deep branch goes on from there
+        for expert in layer.mixture.experts:  # each is MiniLM's block and a little noise
+            similarity = torch.nn.functional.cosine_similarity(expert.up.weight.ravel(), block.ravel(), dim=0)
+            assert 0.99 < similarity < 1
+
+
+def test_a_router_that_learned_nothing_is_early_exit(tiny_guard, tiny_extractor):
+    router = copy.deepcopy(tiny_guard.router)
+    with torch.no_grad():
+        router.output.weight.zero_()
+        router.output.bias.zero_()
+        router.doubt.fill_(1.0)
+    hidden, logits = torch.randn(9, 5, 32), torch.randn(9, 4)
+    scores = router(hidden, torch.ones(9, 5), logits)
+    by_doubt = logits.softmax(-1).amax(-1).argsort()
+    assert torch.equal(scores.argsort(descending=True), by_doubt)
 
 
 def test_focal_loss_equals_its_formula():

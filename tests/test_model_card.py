@@ -67,7 +67,7 @@ def test_the_hub_reads_the_front_matter(card):
     assert card.data.pipeline_tag == "text-classification"
     assert card.data.library_name == "transformers"
     assert card.data.base_model == "sentence-transformers/all-MiniLM-L6-v2"
-    assert card.data.language == ["en"]  # "und" is none
+    assert card.data.language == ["de", "en"]  # "und" is none
 
 
 def test_every_measured_value_is_that_of_the_metrics(card, made):

@@ -125,8 +125,8 @@ def test_a_bert_is_no_guard():
     [
         (lambda weights: weights.pop("router.scale"), r"missing: router\.scale; .*run dvc repro train -f"),
         (
-            lambda weights: [weights.pop(name) for name in list(weights) if name.startswith("trunk.")],
-            r"missing: trunk\.layers\.0\.[\w.]+, trunk[\w.]+, trunk[\w.]+ and \d+ more",
+            lambda weights: [weights.pop(name) for name in list(weights) if name.startswith("fast.layers.")],
+            r"missing: fast\.layers\.0\.[\w.]+, fast[\w.]+, fast[\w.]+ and \d+ more",
         ),
         (
             lambda weights: weights.update({"fast.extra.bias": torch.zeros(3)}),

@@ -47,7 +47,7 @@ def test_the_committed_settings_are_accepted():
         ("train.precision", "fp8", "'bf16' or 'fp32'"),
         ("train.weights", {"benign": 0.0}, "greater than 0"),
         ("train.lr", 0.1, "unknown key; allowed here: epochs"),
-        ("model.num_experts_per_text", 99, "at most num_experts (16)"),
+        ("model.num_experts_per_text", 99, "at most num_experts (24)"),
         ("data.test_fraction", 0.95, "must be below 1"),
         ("seeds", [], "at least 1 item"),
         ("seeds", [3, 3], "must all differ"),

@@ -10,6 +10,7 @@ import pytest
 
 from reporting_scale import ROOT, edit_params, make_scale, outputs, run_stage
 from tinyguardrail_common.errors import UserError
+from tinyguardrail_paper.analysis.suites import BENCHMARKS
 from tinyguardrail_paper.figures.figures import FIGURES
 from tinyguardrail_paper.tables.acceptance import ACCEPTANCE
 from tinyguardrail_paper.tables.registry import TABLES
@@ -143,7 +144,7 @@ def test_the_public_table_holds_the_measured_numbers(full_scale):
 
 
 def test_every_published_figure_says_whether_it_can_be_compared(full_scale):
-    published = {key: row[4] for key, row in public_rows(full_scale)[1].items() if row[4] != "\u2014"}
+    published = {key: row[7] for key, row in public_rows(full_scale)[1].items() if row[7] != "\u2014"}
     expected = "same set: PIGuard 12.7%, GPT-4o 13.3%, ProtectAI v2 42.8%"  # 100% less 87.3, 86.7, 57.2
     assert published.pop(("NotInject", "false positives")) == expected
     assert len(published) == 2
@@ -178,25 +179,34 @@ def test_a_full_scale_that_lacks_a_benchmark_says_so(tmp_path):
 
 def test_every_criterion_is_measured_where_every_benchmark_is(full_scale):
     """No name of a test or metric is misspelt."""
-    for each in ACCEPTANCE:
-        assert each.verdict(full_scale[1]) in ("met", "not met"), each.title
-    assert len({each.title for each in ACCEPTANCE}) == len(ACCEPTANCE)
+    verdicts = {each.key: each.verdict(full_scale[1]) for each in ACCEPTANCE}
+    assert len(verdicts) == len(ACCEPTANCE)
+    absent = ["two families in a row"]  # from the made-up rows
+    absent += [] if "injecagent" in BENCHMARKS else ["InjecAgent"]
+    missing = [key for key, verdict in verdicts.items() if verdict == "not measured"]
+    assert all(any(key.startswith(name) for name in absent) for key in missing), missing
+    assert set(verdicts.values()) == {"met", "not met", "not measured"}
 
 
 def test_the_table_agrees_with_the_metrics_file(full_scale):
-    guard = json.loads(full_scale[2]["results/metrics.json"])["guard"]
+    metrics = json.loads(full_scale[2]["results/metrics.json"])
     numbers = json.loads(full_scale[2]["paper/numbers.json"])
-    rows = {row[0]: row for row in numbers["tables"]["acceptance"]["rows"]}
-    rate = guard["notinject_291"]["false_positive_rate"]
-    row = rows["NotInject, unseen by PIGuard: false positives"]
-    low, high = (f"{100 * bound:.1f}%" for bound in rate["ci95"])
-    assert row[2:4] == [f"{100 * rate['mean']:.1f}% [{low}, {high}]", f"{rate['n']:,}"]
-    assert row[6] == ("met" if rate["mean"] <= 0.068 and rate["ci95"][1] < 0.1 else "not met")
+    rows = {(row[0], row[1]): row for row in numbers["tables"]["acceptance"]["rows"]}
+    for policy, system, most, upper in (
+        ("injection", "guard_injection", 0.05, 0.08),
+        ("any", "guard", 0.1, 1),
+    ):
+        rate = metrics[system]["notinject"]["false_positive_rate"]
+        row = rows[policy, "NotInject: false positives"]
+        low, high = (f"{100 * bound:.1f}%" for bound in rate["ci95"])
+        assert row[3:5] == [f"{100 * rate['mean']:.1f}% [{low}, {high}]", f"{rate['n']:,}"]
+        assert row[7] == ("met" if rate["mean"] <= most and rate["ci95"][1] < upper else "not met")
+    guard = metrics["guard_jailbreak"]
     methods = [
         guard[f"jbb_{name}"]["recall"]["mean"] for name in ("pair", "gcg", "jbc", "dsn", "random_search")
     ]
     assert guard["jbb_methods"]["macro_recall"]["mean"] == pytest.approx(sum(methods) / 5, abs=2e-6)
-    assert numbers["acceptance"] == {each.title: rows[each.title][6] for each in ACCEPTANCE}
+    assert numbers["acceptance"] == {each.key: rows[each.policy, each.title][7] for each in ACCEPTANCE}
 
 
 def test_the_root_scale_shows_no_acceptance_criteria(scale):

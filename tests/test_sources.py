@@ -12,9 +12,9 @@ from pyarrow import parquet
 import tinyguardrail.sources.registry as registry
 from tinyguardrail.data.records import Record, read_records
 from tinyguardrail.sources.docstrings import mine_code
-from tinyguardrail.sources.download import sha256_of
 from tinyguardrail.sources.registry import fetch_source, find_source, not_requested, read_sources, sources
 from tinyguardrail.sources.source import SourceError
+from tinyguardrail_common.files import sha256_of
 
 MIRROR = os.environ.get("TINYGUARD_MIRROR")
 ROW = """
@@ -60,7 +60,7 @@ def test_the_sources_of_the_design_are_registered():
         "forbidden_questions hackaprompt self_reminder gptfuzzer neuralchemy alpaca alpaca_zh gpteacher "
         "xquad ud_pud awesome_prompts pint wikitext_2 s_eval s_eval_dev owasp_aitg jailbench_zh catqa "
         "piarena piarena_dev tasktracker injecagent "
-        "arena_hard_v2 banking77 belle_eval bfcl biggen_bench clinc150 coconot coconot_contrast "
+        "arena_hard banking77 belle_eval bfcl biggen_bench clinc150 coconot coconot_contrast "
         "exams exams_test glaive_toolcall komt_bench metatool_queries mtbench101 oasst oasst_tree "
         "prompts_chat promptshield_conversation ru_arena taskbench_dailylifeapis vigogne_oasst_fr "
         "flowgpt_benign lobe_agents cursorrules owasp_top10_docs xsafety_roleplay"
@@ -102,7 +102,7 @@ def test_every_source_says_how_it_is_labelled_in_one_sentence():
 def test_no_benchmark_is_trained_on():
     tests = (
         "jbb_behaviors jbb_artifacts notinject wildguard_benign advbench strongreject malicious_instruct "
-        "pint injecagent arena_hard_v2 bfcl biggen_bench cursorrules exams_test mtbench101"
+        "pint injecagent arena_hard bfcl biggen_bench cursorrules exams_test mtbench101"
     )
     for name in tests.split():
         assert {file.role for file in find_source(name).files} <= {"test", "reference"}, name

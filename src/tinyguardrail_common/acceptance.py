@@ -19,16 +19,18 @@ class Criterion:
         sign: how the judged figure must compare with `limit`.
         format: writes the limit with its unit.
         upper_bound: judge the upper end of the interval instead of the mean.
+        p_value: judge the p-value of the figure instead.
     """
 
     sign: Literal["<", "\u2264", ">", "\u2265"]
     limit: float
     format: Callable[[float], str] = "{:.1%}".format
     upper_bound: bool = False
+    p_value: bool = False
 
     @property
     def required(self) -> str:
-        return f"{self.sign} {self.format(self.limit)}"
+        return f"{'p ' if self.p_value else ''}{self.sign} {self.format(self.limit)}"
 
     def verdict(self, mean: float | None, interval: Interval | None = None) -> str:
         """`met`, `not met`, or `not measured` where the figure to judge is missing."""

@@ -54,6 +54,11 @@ def read_json(path: Path | str) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
+def sha256_of(path: Path | str) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def digest(*files: Path) -> str:
     """First 8 characters of the sha256 of the files' content, one after the other."""
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]

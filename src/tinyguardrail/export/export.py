@@ -133,7 +133,7 @@ def torch_logits(
 
 def onnx_logits(guard: Guard, windows: Sequence[Window]) -> dict[str, np.ndarray]:
     """The same three from a graph, from one run of both branches."""
-    both = guard.run_windows(windows, ALWAYS_DEEP, PARITY_BATCH, both_branches=True)
+    both = guard.run_windows(windows, ALWAYS_DEEP, PARITY_BATCH)
     deep = both.router_score >= guard.router_threshold
     routed = np.where(deep[:, None], both.deep_logits, both.fast_logits)
     return {"fast": both.fast_logits, "deep": both.deep_logits, "routed": routed}

@@ -1,15 +1,14 @@
 """The guard as one ONNX graph, with both decisions inside it.
 
-Written operator by operator rather than traced: both branches and each expert stand in
+Written operator by operator rather than traced: the deep branch and each of its experts stand in
 an `If`, so that what a text is not routed to is not computed, and the INT8 weights are
 exactly those of the `quantize` stage. Parity with torch is asserted by `export`.
 
 Inputs: input_ids, attention_mask, spelling_ids (B, T) int64, the last into the rows of
-spellings (S, C) int64, the distinct spellings of the batch's tokens; and with defaults
-router_threshold, (B,) or (1,), and the scalar both_branches, which has every text pass the fast
-branch too.
-Outputs: logits (B, intents) of the chosen branch, router_score (B,), deep (B,) bool, and
-fast_logits, deep_logits (B, intents), zeros where a branch was not computed.
+spellings (S, C) int64, the distinct spellings of the batch's tokens; and with a default
+router_threshold, (B,) or (1,).
+Outputs: logits (B, intents) of the chosen branch, router_score (B,), deep (B,) bool, fast_logits
+(B, intents), and deep_logits (B, intents), zeros where the deep branch was not computed.
 """
 
 import numpy as np
@@ -27,7 +26,6 @@ INPUTS = {
     "spelling_ids": (TensorProto.INT64, ["batch", "tokens"]),
     "spellings": (TensorProto.INT64, ["spellings", "characters"]),
     "router_threshold": (TensorProto.FLOAT, ["thresholds"]),
-    "both_branches": (TensorProto.BOOL, []),
 }
 GELU_MINIMUM = -0.17  # a GELU is never below, so its outputs are rounded on a one-sided range
 
@@ -44,13 +42,10 @@ def build_guard_graph(weights: Arrays, config: dict, opset: int) -> ModelProto:
     graph = GraphBuilder("tinyguardrail")
     guard = _GuardGraph(weights, config)
     graph.constant([config["router_threshold"]], np.float32, name="router_threshold")
-    graph.constant(np.bool_(False), name="both_branches")
-    hidden = guard.trunk(graph, guard.embeddings(graph))
-    score = graph.op("Sigmoid", guard.router(graph, hidden))
+    hidden, fast_logits = guard.fast_branch(graph, guard.embeddings(graph))
+    score = graph.op("Sigmoid", guard.router(graph, hidden, fast_logits))
     deep = graph.op("GreaterOrEqual", score, "router_threshold")
-    fast = graph.op("Or", graph.op("Not", deep), "both_branches")
-    fast_logits = guard.routed(graph, hidden, fast, guard.fast_branch)
-    deep_logits = guard.routed(graph, hidden, deep, guard.deep_branch)
+    deep_logits = guard.deep_branch_of(graph, hidden, deep)
     chosen = graph.op("Unsqueeze", deep, graph.constant([-1], np.int64))
     logits = graph.op("Where", chosen, deep_logits, fast_logits)
     by_label = ["batch", len(config["id2label"])]
@@ -109,26 +104,28 @@ class _GuardGraph:
         vectors = g.op("Squeeze", self._linear(g, joined, "embeddings.characters.project"), first)  # (S, D)
         return g.op("Gather", vectors, "spelling_ids", axis=0)  # (B, T, D)
 
-    def trunk(self, g: GraphBuilder, hidden: str) -> str:
+    def fast_branch(self, g: GraphBuilder, hidden: str) -> tuple[str, str]:
+        """State (B, T, D) and logits (B, intents)."""
         mask = g.cast("attention_mask", TensorProto.FLOAT)
-        return self._layers(g, hidden, mask, "trunk", self.config["shared_layers"])
+        hidden = self._layers(g, hidden, mask, "fast", self.config["fast_layers"])
+        return hidden, self._classifier(g, hidden, mask, "fast.classifier")
 
-    def router(self, g: GraphBuilder, hidden: str) -> str:
+    def router(self, g: GraphBuilder, hidden: str, fast_logits: str) -> str:
         mask = g.cast("attention_mask", TensorProto.FLOAT)
         outside = g.op("Sub", g.constant(np.float32(1)), mask)
         hole = g.op("Mul", outside, g.constant(np.float32(MASKED)))
         highest = g.op("Add", hidden, g.op("Unsqueeze", hole, g.constant([-1], np.int64)))
         highest = g.op("ReduceMax", highest, g.constant([1], np.int64), keepdims=0)
         pooled = g.op("Concat", self._mean(g, hidden, mask), highest, axis=-1)
-        pooled = self._norm(g, pooled, "router.norm", epsilon=1e-5)
-        features = self._gelu(g, self._linear(g, pooled, "router.hidden"))
-        logit = g.op("Squeeze", self._linear(g, features, "router.output"), g.constant([-1], np.int64))
+        probabilities = g.op("Softmax", fast_logits, axis=-1)
+        features = g.op("Concat", self._norm(g, pooled, "router.norm", epsilon=1e-5), probabilities, axis=-1)
+        features = self._gelu(g, self._linear(g, features, "router.hidden"))
+        last = g.constant([-1], np.int64)
+        added = g.op("Squeeze", self._linear(g, features, "router.output"), last)
+        doubt = g.op("Sub", g.constant(np.float32(1)), g.op("ReduceMax", probabilities, last, keepdims=0))
+        logit = g.op("Add", added, g.op("Mul", g.constant(self.weights["router.doubt"]), doubt))
         centred = g.op("Sub", logit, g.constant(self.weights["router.offset"]))
         return g.op("Div", centred, g.constant(self.weights["router.scale"]))
-
-    def fast_branch(self, g: GraphBuilder, hidden: str, mask: str) -> str:
-        hidden = self._layers(g, hidden, mask, "fast", self.config["fast_layers"])
-        return self._classifier(g, hidden, mask, "fast.classifier")
 
     def deep_branch(self, g: GraphBuilder, hidden: str, mask: str) -> str:
         keys = g.cast(mask, TensorProto.INT32)
@@ -139,8 +136,8 @@ class _GuardGraph:
             hidden = self._residual_norm(g, hidden, mixed, f"{name}.norm")
         return self._classifier(g, hidden, mask, "deep.classifier")
 
-    def routed(self, g: GraphBuilder, hidden: str, rows: str, side) -> str:
-        """Logits of `side` in the rows where the boolean `rows` holds, zeros in the others."""
+    def deep_branch_of(self, g: GraphBuilder, hidden: str, rows: str) -> str:
+        """Logits of the deep branch in the rows where the boolean `rows` holds, zeros in the others."""
         intents = len(self.config["id2label"])
         batch = g.op("Shape", rows)
         shape = g.op("Concat", batch, g.constant([intents], np.int64), axis=0)
@@ -150,7 +147,7 @@ class _GuardGraph:
             indices = inner.op("NonZero", rows)  # (1, n)
             flat = inner.op("Squeeze", indices, inner.constant([0], np.int64))
             mask = inner.cast(inner.op("Gather", "attention_mask", flat, axis=0), TensorProto.FLOAT)
-            logits = side(inner, inner.op("Gather", hidden, flat, axis=0), mask)
+            logits = self.deep_branch(inner, inner.op("Gather", hidden, flat, axis=0), mask)
             return inner.op("ScatterND", zeros, inner.op("Transpose", indices, perm=[1, 0]), logits)
 
         some = g.op("ReduceMax", g.cast(rows, TensorProto.INT32), keepdims=0)

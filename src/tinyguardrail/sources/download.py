@@ -4,7 +4,6 @@ A file counts only if its sha256 is the registered one, wherever it lies and wha
 There is no fallback: what cannot be had is an error that says what was tried.
 """
 
-import hashlib
 import os
 import sys
 from collections.abc import Callable
@@ -16,7 +15,7 @@ import pooch
 
 from tinyguardrail.sources.derivation import blob_list, derive
 from tinyguardrail.sources.source import Source, SourceError, SourceFile
-from tinyguardrail_common.files import atomic_file
+from tinyguardrail_common.files import atomic_file, sha256_of
 
 MIRROR = "TINYGUARD_MIRROR"
 TOKEN = "HF_TOKEN"
@@ -33,11 +32,6 @@ def obtain(source: Source) -> dict[str, Path]:
     if source.hub:
         return {source.inputs[0].name: _from_hub(source)}
     return {file.name: _obtain_file(source, file) for file in source.files}
-
-
-def sha256_of(path: Path | str) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _obtain_file(source: Source, file: SourceFile) -> Path:

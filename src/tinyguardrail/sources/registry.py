@@ -20,11 +20,11 @@ from tinyguardrail.sources.cleaning import clean
 from tinyguardrail.sources.corpus import SOURCE, read_corpus
 from tinyguardrail.sources.derivation import RULES
 from tinyguardrail.sources.docstrings import Docstring, mine_code, mine_package
-from tinyguardrail.sources.download import TOKEN, obtain, sha256_of
+from tinyguardrail.sources.download import TOKEN, obtain
 from tinyguardrail.sources.loaders import LOADERS
 from tinyguardrail.sources.reading import input_files, parse_yaml_list, read_text
 from tinyguardrail.sources.source import BUILTIN_LOADERS, Source, SourceError
-from tinyguardrail_common.files import atomic_file
+from tinyguardrail_common.files import atomic_file, sha256_of
 from tinyguardrail_common.progress import progress
 
 REGISTRY = Path(__file__).with_name("sources.yaml")

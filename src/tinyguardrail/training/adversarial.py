@@ -1,7 +1,7 @@
 """Adversarial training on embeddings: the text that looks worst within a small step.
 
 One step is FGSM (Goodfellow et al. 2014, 1412.6572), several are PGD (Madry et al. 2017,
-1706.06083). Tokens are discrete, so the step is taken on the vector that the trunk reads, as
+1706.06083). Tokens are discrete, so the step is taken on the vector that the layers read, as
 Miyato et al. (2016, 1605.07725) do, in the largest-coordinate norm.
 """
 

@@ -11,7 +11,6 @@ PRETRAINED = (
     "embeddings.words",
     "embeddings.positions",
     "embeddings.norm",
-    "trunk",
     "fast.layers",
     "deep.layers",
 )

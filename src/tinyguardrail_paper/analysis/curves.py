@@ -1,5 +1,7 @@
 """Data behind the curves: routing threshold sweep, ROC and reliability, means over seeds."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from sklearn.metrics import roc_curve
 
@@ -50,15 +52,30 @@ def roc(scores: Scores, decisions: Decisions) -> Columns:
     groups |= {name: test & members for name, family, members in transforms(scores) if family is None}
     table: Columns = {"false_positive_rate": FALSE_POSITIVE_RATES.tolist()}
     for name, rows in groups.items():
-        threat = scores.threat[rows]
-        if not threat.any() or threat.all():
-            continue
-        recalls = []
-        for score in decisions.threat_score[:, rows]:
-            fpr, tpr, _ = roc_curve(threat, score, drop_intermediate=False)
-            recalls.append(tpr[np.searchsorted(fpr, FALSE_POSITIVE_RATES, side="right") - 1])
-        table[name] = np.mean(recalls, axis=0).tolist()
+        found = _recall_at_rates(scores, decisions, rows)
+        table |= {name: found} if found else {}
     return table
+
+
+def by_policy(views: Mapping[str, tuple[Scores, Decisions]]) -> Columns:
+    """Recall of each policy at fixed false-positive rates, untransformed rows."""
+    table: Columns = {"false_positive_rate": FALSE_POSITIVE_RATES.tolist()}
+    for name, (scores, decisions) in views.items():
+        found = _recall_at_rates(scores, decisions, scores.split("test") & untransformed(scores))
+        table |= {name: found} if found else {}
+    return table
+
+
+def _recall_at_rates(scores: Scores, decisions: Decisions, rows: np.ndarray) -> list[float]:
+    """Mean over seeds at each of `FALSE_POSITIVE_RATES`; nothing where rows are of one class only."""
+    threat = scores.threat[rows]
+    if not threat.any() or threat.all():
+        return []
+    recalls = []
+    for score in decisions.threat_score[:, rows]:
+        fpr, tpr, _ = roc_curve(threat, score, drop_intermediate=False)
+        recalls.append(tpr[np.searchsorted(fpr, FALSE_POSITIVE_RATES, side="right") - 1])
+    return np.mean(recalls, axis=0).tolist()
 
 
 def reliability(scores: Scores, decisions: Decisions, bins: int) -> Columns:

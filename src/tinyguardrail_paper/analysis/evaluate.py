@@ -18,9 +18,9 @@ from tinyguardrail_paper.analysis.evasion import evaluate_evasion
 from tinyguardrail_paper.analysis.leave_one_out import evaluate_leave_one_out
 from tinyguardrail_paper.analysis.metrics.metric import Sample
 from tinyguardrail_paper.analysis.obfuscation import evaluate_obfuscation
-from tinyguardrail_paper.analysis.policies import Views, decide_by_policy, evaluate_policies
+from tinyguardrail_paper.analysis.policies import Views, decide_by_policy, evaluate_policies, evaluate_routed
 from tinyguardrail_paper.analysis.router import distribution, evaluate_router
-from tinyguardrail_paper.analysis.router_comparison import compare_choices
+from tinyguardrail_paper.analysis.router_comparison import attach_p_values, compare_choices
 from tinyguardrail_paper.analysis.routing import ALWAYS_DEEP, ALWAYS_FAST, Decisions, collapsed_seeds, decide
 from tinyguardrail_paper.analysis.scores import Scores, load_scores
 from tinyguardrail_paper.analysis.suites import Metrics, build_suites, evaluate_suites
@@ -118,6 +118,8 @@ def evaluate(params: Params) -> Results:
     equal_share, tested_choices = compare_choices(scores, routed, target, bootstrap, statistics)
     for system, tests in equal_share.items():
         systems.setdefault(system, {}).update(tests)
+    significance = adjusted(compare_branches(scores, arms, statistics) + tested_choices, statistics.alpha)
+    attach_p_values(systems["guard"], significance)
     systems["leave_one_out"], held_out_families = evaluate_leave_one_out(params)
     systems["ablation"] = evaluate_ablation(params)
     latency, hardware = evaluate_latency(params.seeds)
@@ -130,11 +132,12 @@ def evaluate(params: Params) -> Results:
         suites=suites,
         held_out_families=held_out_families,
         collapsed=collapsed_seeds(scores, routed),
-        significance=adjusted(compare_branches(scores, arms, statistics) + tested_choices, statistics.alpha),
+        significance=significance,
         curves={
             "routing": curves.routing_sweep(scores, target),
             "router_scores": curves.router_scores(scores),
             "roc": curves.roc(scores, routed),
+            "policies": curves.by_policy(views),
             "reliability": curves.reliability(scores, routed, params.calibration.bins),
         },
         confusion=confusion(scores, routed),
@@ -155,11 +158,7 @@ def evaluate_guards(
     """Every suite for the routed guard and each branch alone, and what is measured of the first only."""
     routed, fast, deep = arms.values()
     target, bins = params.policies.target(ANY), params.calibration.bins
-    systems = {
-        name: evaluate_suites(suites, lambda suite, arm=arm: Sample(suite.rows, scores, arm, bootstrap, bins))
-        for name, arm in arms.items()
-    }
-    systems["guard"] |= {
+    guard = evaluate_routed(suites, scores, routed, bootstrap, bins) | {
         "router": evaluate_router(scores, routed, fast, deep, bootstrap),
         "calibration": evaluate_calibration(scores, routed, bootstrap, bins),
         "obfuscation": evaluate_obfuscation(scores),
@@ -167,7 +166,12 @@ def evaluate_guards(
         "size": evaluate_size(params.seeds),
         "int8_against_fp32": evaluate_int8(params.seeds),
     }
-    return systems
+    alone = {
+        name: evaluate_suites(suites, lambda suite, arm=arm: Sample(suite.rows, scores, arm, bootstrap, bins))
+        for name, arm in arms.items()
+        if arm is not routed
+    }
+    return {"guard": guard} | alone
 
 
 def confusion(scores: Scores, decisions: Decisions) -> np.ndarray:

@@ -4,11 +4,14 @@ Everything about routing, training and evasion is analysed under `any`, whose sy
 policy is measured on the same suites, of which it judges its own threats and the benign rows.
 """
 
-from functools import partial
+import numpy as np
 
 from tinyguardrail.runtime.policy import ANY, POLICIES
 from tinyguardrail_common.statistics.significance import ParentBootstrap
 from tinyguardrail_paper.analysis.calibration import evaluate_threshold
+from tinyguardrail_paper.analysis.in_the_clear import evaluate_in_the_clear
+from tinyguardrail_paper.analysis.languages import TEST as LANGUAGES
+from tinyguardrail_paper.analysis.languages import evaluate_languages
 from tinyguardrail_paper.analysis.metrics.metric import Sample
 from tinyguardrail_paper.analysis.routing import Decisions, decide
 from tinyguardrail_paper.analysis.scores import Scores
@@ -35,13 +38,22 @@ def evaluate_policies(views: Views, bootstrap: ParentBootstrap, bins: int) -> di
     systems = {}
     for name, (view, decisions) in views.items():
         if name != ANY:
-            sample = partial(_sample, view, decisions, bootstrap, bins)
-            tests = evaluate_suites(build_suites(view), sample)
+            tests = evaluate_routed(build_suites(view), view, decisions, bootstrap, bins)
             systems[SYSTEMS[name]] = tests | {"calibration": evaluate_threshold(view, decisions)}
     return systems
 
 
-def _sample(
-    scores: Scores, decisions: Decisions, bootstrap: ParentBootstrap, bins: int, suite: Suite
-) -> Sample:
-    return Sample(suite.rows, scores, decisions, bootstrap, bins)
+def evaluate_routed(
+    suites: list[Suite], scores: Scores, decisions: Decisions, bootstrap: ParentBootstrap, bins: int
+) -> Metrics:
+    """What is measured of the routed guard under whatever policy: suites, disguises and languages."""
+
+    def sample(suite: Suite) -> Sample:
+        return Sample(suite.rows, scores, decisions, bootstrap, bins)
+
+    every = Sample(np.arange(len(scores.intent)), scores, decisions, bootstrap, bins)
+    tests = evaluate_suites(suites, sample)
+    for name, found in evaluate_in_the_clear(suites, every).items():
+        tests.setdefault(name, {}).update(found)
+    languages = evaluate_languages(every)
+    return tests | ({LANGUAGES: languages} if languages else {})

@@ -42,7 +42,8 @@ def evaluate_router(
         found[f"accuracy_{arm}"] = row_mean(scores, correct[arm], test)
         gaps = correct["routed"].astype(float) - correct[arm]
         found[f"accuracy_gap_to_{arm}"] = mean_gap(scores, gaps, test, bootstrap)
-    return found
+    gained = correct["always_deep"].astype(float) - correct["always_fast"]
+    return found | {"accuracy_gap_deep_to_fast": mean_gap(scores, gained, test, bootstrap)}
 
 
 def distribution(

@@ -10,7 +10,7 @@ wrong where it is least sure of itself; a choice that knows the intents bounds w
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +30,7 @@ from tinyguardrail_paper.analysis.routing import Decisions, decide_routes
 from tinyguardrail_paper.analysis.row_means import mean_gap, row_mean
 from tinyguardrail_paper.analysis.scores import Scores
 from tinyguardrail_paper.analysis.suites import Metrics
-from tinyguardrail_paper.analysis.summary import Summary, over_texts
+from tinyguardrail_paper.analysis.summary import Summary, over_texts, rounded
 from tinyguardrail_paper.scores.inputs import InputError
 from tinyguardrail_paper.settings.params import Statistics
 
@@ -96,6 +96,15 @@ def compare_choices(
         )
     ]
     return systems, records
+
+
+def attach_p_values(guard: Metrics, significance: list[dict[str, Any]]) -> None:
+    """Give the gaps in accuracy their p-values of approximate randomisation, adjusted."""
+    for each in significance:
+        name = f"{each['metric']}_gap_to_{each['b'].removeprefix('guard_')}"
+        if each["method"] == "randomisation" and name in guard[TEST]:
+            extra = {"p_holm": rounded(each["p_holm"]), "significant": each["significant"]}
+            guard[TEST][name] = replace(guard[TEST][name], extra=extra)
 
 
 def _choices(scores: Scores, deep: np.ndarray, seed: int) -> dict[str, Iterable[np.ndarray]]:

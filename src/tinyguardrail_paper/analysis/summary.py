@@ -12,7 +12,8 @@ from tinyguardrail_common.statistics.significance import t_interval
 # How a value is written; `points` are of a percentage, a `difference` is of two probabilities.
 Format = Literal[
     "percent", "points", "percent_change", "ms", "ratio", "factor", "perplexity", "setting", "count",
-    "megabytes", "millions", "difference", "probability", "p_value", "small",
+    "megabytes", "millions", "difference", "probability", "quotient", "p_value",
+    "small",
 ]  # fmt: skip
 DIGITS = 6  # in files: enough for every use, few enough to hide the last bits of a sum
 

@@ -11,7 +11,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from tinyguardrail.data.labels import INTENTS
-from tinyguardrail.runtime.policy import ANY, POLICIES
+from tinyguardrail.runtime.policy import POLICIES
 from tinyguardrail_common.acceptance import MET
 from tinyguardrail_paper.analysis.efficiency import ARMS, QUANTILES
 from tinyguardrail_paper.analysis.evaluate import Results
@@ -24,12 +24,12 @@ from tinyguardrail_paper.tables.acceptance import TARGETS, judge
 from tinyguardrail_paper.tables.formatting import (
     BANNERS,
     MISSING,
-    NOTHING,
     mean,
     number,
     readable,
     with_interval,
 )
+from tinyguardrail_paper.tables.policy_columns import NARROWER, by_policy
 from tinyguardrail_paper.tables.table import Table, table_named
 
 BASE_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -77,12 +77,12 @@ def model_card(
                 TESTS[test],
                 readable(metric),
                 with_interval(found),
-                *_others(results, test, metric),
+                *by_policy(results, test, metric),
                 f"{found.n:,}",
             )
             for test, metric, found in _measured(results)
         ],
-        narrower=[name for name in POLICIES if name != ANY],
+        narrower=list(NARROWER),
         calibration=_calibration(results),
         missed=_missed(results),
         recall=mean(results.look_up(("guard", "plain", "recall"))),
@@ -128,14 +128,6 @@ def _measured(results: Results) -> Iterator[tuple[str, str, Summary]]:
     for test in (test for test in TESTS if test in guard):
         for metric in (metric for metric in METRICS if metric in guard[test]):
             yield test, metric, guard[test][metric]
-
-
-def _others(results: Results, test: str, metric: str) -> Iterator[str]:
-    """The mean under each policy but `any`, where it judges such rows."""
-    for name, system in SYSTEMS.items():
-        if name != ANY:
-            found = results.look_up((system, test, metric))
-            yield mean(found) if found else NOTHING
 
 
 def _calibration(results: Results) -> list[tuple[str, ...]]:

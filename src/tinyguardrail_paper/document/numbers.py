@@ -7,6 +7,7 @@ from typing import Any
 from tinyguardrail.data.records import SPLITS
 from tinyguardrail.runtime.policy import POLICIES
 from tinyguardrail_paper.analysis.evaluate import Results
+from tinyguardrail_paper.analysis.policies import SYSTEMS
 from tinyguardrail_paper.analysis.summary import Format, Summary, rounded
 from tinyguardrail_paper.analysis.var import HEADLINE_PRESET
 from tinyguardrail_paper.settings.params import Params
@@ -19,8 +20,12 @@ from tinyguardrail_paper.tables.var_tables import var_grade
 # name -> (system, test, metric). Timings have no place here: this file is compared
 # between experiments, and theirs would differ without a cause.
 HEADLINE = {
-    "guard.recall": ("guard", "plain", "recall"),
-    "guard.false_positive_rate": ("guard", "plain", "false_positive_rate"),
+    **{
+        f"{system}.{metric}": (system, "plain", metric)
+        for system in SYSTEMS.values()
+        for metric in ("recall", "false_positive_rate")
+    },
+    "guard_injection.notinject_false_positive_rate": ("guard_injection", "notinject", "false_positive_rate"),
     "guard.hard_negative_false_positive_rate": ("guard", "hard_negatives", "false_positive_rate"),
     "guard.notinject_false_positive_rate": ("guard", "notinject", "false_positive_rate"),
     "guard.flipattack_recall": ("guard", "flipattack", "recall"),
@@ -132,7 +137,7 @@ def _from_epoch(index: int | None) -> int:
 
 
 def _settings(params: Params) -> dict[str, Any]:
-    model = ("vocab_size", "shared_layers", "fast_layers", "deep_layers", "num_experts")
+    model = ("vocab_size", "fast_layers", "deep_layers", "num_experts")
     counts = {name: getattr(params.model, name) for name in (*model, "num_experts_per_text")} | {
         "seeds": len(params.seeds),
         "var_seeds": len(params.var.seeds),

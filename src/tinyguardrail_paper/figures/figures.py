@@ -11,8 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from tinyguardrail.runtime.policy import ANY
 from tinyguardrail_common.files import digest
 from tinyguardrail_paper.analysis.evaluate import Results
+from tinyguardrail_paper.analysis.policies import SYSTEMS
 from tinyguardrail_paper.analysis.suites import title as suite_title
 from tinyguardrail_paper.analysis.suites.plain import NAME as PLAIN
 from tinyguardrail_paper.analysis.suites.suite import Suite
@@ -123,6 +125,22 @@ def roc(drawn: Figure, inputs: Inputs) -> None:
     axes.set(xlabel="false-positive rate (same transform)", ylabel="recall")
     axes.yaxis.set_major_formatter(PERCENT)
     style.legend_above(axes, columns=2)
+
+
+def policies(drawn: Figure, inputs: Inputs) -> None:
+    """Recall against false-positive rate of each policy, plain text; dots show the thresholds in force."""
+    axes, results = drawn.subplots(), inputs.results
+    table = results.curves["policies"]
+    for name in (name for name in table if name != "false_positive_rate"):
+        look = {"color": "black", "linewidth": 1.6} if name == ANY else {"linewidth": 0.9}
+        line = axes.plot(table["false_positive_rate"], table[name], label=name, **look)[0]
+        plain = results.systems[SYSTEMS[name]][PLAIN]
+        rates = (plain[metric].mean for metric in ("false_positive_rate", "recall"))
+        axes.plot(*rates, "o", color=line.get_color(), markersize=4)
+    axes.set(xscale="log", xlim=(0.001, 1), ylim=(0, 1.02))
+    axes.set(xlabel="false-positive rate, plain benign text", ylabel="recall of the policy's threats")
+    axes.yaxis.set_major_formatter(PERCENT)
+    style.legend_above(axes, columns=4)
 
 
 def reliability(drawn: Figure, inputs: Inputs) -> None:
@@ -281,6 +299,7 @@ FIGURES = (
     Declaration("routing", 1, 2.1, routing, partial(curve_plot, "routing")),
     Declaration("router_scores", 1, 2.1, router_scores, partial(curve_plot, "router_scores")),
     Declaration("roc", 1, 2.5, roc, partial(curve_plot, "roc")),
+    Declaration("policies", 1, 2.3, policies, partial(curve_plot, "policies")),
     Declaration("reliability", 1, 2.2, reliability, partial(curve_plot, "reliability")),
     Declaration("training", 1, 2.1, training, None),
     Declaration("var", 1, lambda inputs: 1.0 + 0.2 * len(inputs.params.var.seeds), var, var_plot),

@@ -15,7 +15,7 @@ BANNERS = {
     "smoke": "smoke scale: a test of the pipeline, the numbers mean nothing",
 }
 
-GUARDS = {  # systems of `results/metrics.json`
+GUARDS = {  # systems of `results/metrics.json` under the policy `any`
     "guard": "routed",
     "guard_always_fast": "always fast",
     "guard_always_deep": "always deep",
@@ -82,5 +82,6 @@ _FORMATS: dict[Format, Callable[[float], str]] = {
     "millions": lambda v: f"{v / 1e6:.1f} million",
     "difference": lambda v: f"{v:+.4f}",
     "probability": lambda v: f"{v:.3f}",
+    "quotient": lambda v: f"{v:.3f}",
     "small": lambda v: f"{v:.1e}",
 }

@@ -2,6 +2,7 @@
 
 from tinyguardrail_paper.analysis.efficiency import PRECISION_FORMATS, PRECISIONS
 from tinyguardrail_paper.analysis.evaluate import Results
+from tinyguardrail_paper.analysis.policies import SYSTEMS
 from tinyguardrail_paper.analysis.suites import title as suite_title
 from tinyguardrail_paper.analysis.suites.hard_negatives import NAME as HARD_NEGATIVES
 from tinyguardrail_paper.analysis.suites.obfuscation import GROUP as ATTACKS
@@ -16,7 +17,9 @@ from tinyguardrail_paper.tables.formatting import (
     number,
     variant_title,
     with_interval,
+    without_unit,
 )
+from tinyguardrail_paper.tables.policy_columns import NARROWER, by_policy
 from tinyguardrail_paper.tables.table import Rows, declare
 
 FEWEST_ROWS = 16  # of attacks: a variant with fewer stands in results/metrics.json alone
@@ -57,6 +60,39 @@ def attacks(results: Results) -> Rows:
                 with_interval(attack.get("auc")),
             )
         )
+    return rows
+
+
+@declare(
+    "policies",
+    "The routed guard under each policy: a policy's threats against benign text, all of it untransformed.",
+    "Policy | Threshold | Recall [95% interval] | False positives [95% interval] | Hard negatives | AUC",
+)
+def policies(results: Results) -> Rows:
+    rows = []
+    for name, system in SYSTEMS.items():
+        found = results.systems[system]
+        plain = (found["plain"].get(metric) for metric in ("recall", "false_positive_rate"))
+        hard = results.look_up((system, HARD_NEGATIVES, "false_positive_rate"))
+        cells = (*map(with_interval, plain), mean(hard), mean(found["plain"].get("auc")))
+        rows.append((name, mean(found["calibration"]["block_threshold"]), *cells))
+    return rows
+
+
+@declare(
+    "in_the_clear",
+    "Obfuscated test rows beside the same texts in the clear.",
+    "Family | Pairs | Recall in the clear | Disguised over clear | Controls less the clear, points",
+)
+def in_the_clear(results: Results) -> Rows:
+    rows = []
+    for suite in (each for each in results.suites if each.group == ATTACKS and each.part_of is None):
+        attack = results.systems["guard"][suite.name]
+        if ratio := attack.get("recall_ratio_to_clear"):
+            gap = results.look_up(("guard", suite.control, "false_positive_gap_to_clear"))
+            shown = without_unit(gap) if gap else NOTHING
+            cells = (mean(attack["recall_in_the_clear"]), with_interval(ratio), shown)
+            rows.append((suite.title, f"{ratio.n:,}", *cells))
     return rows
 
 
@@ -102,14 +138,15 @@ def arms(results: Results) -> Rows:
 
 @declare(
     "hard_negatives",
-    "False positives on benign text that resembles attacks.",
-    "Benign text | Rows | Blocked [95% interval]",
+    "False positives on benign text that resembles attacks, by policy.",
+    f"Benign text | Rows | any [95% interval] | {' | '.join(NARROWER)}",
 )
 def hard_negatives(results: Results) -> Rows:
     rows = []
     for suite in (suite for suite in results.suites if suite.group == HARD_NEGATIVES):
         rate = results.systems["guard"][suite.name]["false_positive_rate"]
-        rows.append((suite.title, f"{rate.n:,}", with_interval(rate)))
+        others = by_policy(results, suite.name, "false_positive_rate")
+        rows.append((suite.title, f"{rate.n:,}", with_interval(rate), *others))
     return rows
 
 
@@ -151,7 +188,8 @@ def int8(results: Results) -> Rows:
 
 @declare(
     "calibration",
-    "Calibration of all rows, obfuscated ones included: fitted on validation rows, kept on test rows.",
+    "Calibration of all rows, obfuscated ones included: fitted on validation rows, kept on test rows; under "
+    "the policy any, unless another is named.",
     " | Validation rows | Test rows",
 )
 def calibration(results: Results) -> Rows:
@@ -163,9 +201,15 @@ def calibration(results: Results) -> Rows:
         (f"{NOTHING} plain", "plain_false_positive_rate"),
         (f"{NOTHING} obfuscated", "obfuscated_false_positive_rate"),
     ):
-        summaries = (found.get(f"{split}_{name}") for split in ("validation", "test"))
-        rows.append((title, *(with_interval(each) for each in summaries)))
+        rows.append((title, *_on_both_splits(found, name)))
+    for name in NARROWER:
+        found = results.systems[SYSTEMS[name]]["calibration"]
+        rows.append((f"Benign text blocked, {name}", *_on_both_splits(found, "false_positive_rate")))
     return rows
+
+
+def _on_both_splits(found: dict[str, Summary], name: str) -> tuple[str, ...]:
+    return tuple(with_interval(found.get(f"{split}_{name}")) for split in ("validation", "test"))
 
 
 @declare(

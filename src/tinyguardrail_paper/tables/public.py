@@ -1,5 +1,7 @@
 """The public benchmarks as a table, beside what others published."""
 
+from collections.abc import Iterable
+
 from tinyguardrail_paper.analysis.evaluate import Results
 from tinyguardrail_paper.analysis.metrics import metric as metric_named
 from tinyguardrail_paper.analysis.suites import BENCHMARKS
@@ -8,6 +10,7 @@ from tinyguardrail_paper.analysis.suites.harmful_requests import ADVBENCH
 from tinyguardrail_paper.analysis.suites.obfuscation import PUBLIC_GROUP
 from tinyguardrail_paper.analysis.summary import Summary
 from tinyguardrail_paper.tables.formatting import NOTHING, number, with_interval
+from tinyguardrail_paper.tables.policy_columns import NARROWER, by_policy
 from tinyguardrail_paper.tables.table import Rows, declare
 
 SHOWN = ("recall", "false_positive_rate", "auc")
@@ -15,9 +18,10 @@ SHOWN = ("recall", "false_positive_rate", "auc")
 
 @declare(
     "public",
-    "Public benchmarks. Other guards' figures are as published elsewhere, each at its own threshold; "
-    "ours is fixed on our validation rows.",
-    "Benchmark | Metric | Rows | Measured [95% interval] | Published elsewhere",
+    "Public benchmarks, by policy: a policy's threats against benign text, a dash where it has none. Other "
+    "guards' figures are as published elsewhere, each at its own threshold; ours is fixed on our validation "
+    "rows. Rows are those of the policy any.",
+    f"Benchmark | Metric | Rows | any [95% interval] | {' | '.join(NARROWER)} | Published elsewhere",
 )
 def public(results: Results) -> Rows:
     """Every benchmark that was measured, then obfuscated requests of AdvBench; no rows without any."""
@@ -26,17 +30,23 @@ def public(results: Results) -> Rows:
     for name, benchmark in BENCHMARKS.items():
         for metric in (metric for metric in SHOWN if metric in guard.get(name, {})):
             beside = _others(benchmark.published.get(metric), metric)
-            rows.append(_row(benchmark.title, metric, guard[name][metric], beside))
+            own = (guard[name][metric], by_policy(results, name, metric))
+            rows.append(_row(benchmark.title, metric, *own, beside))
     for suite in results.suites:
         if suite.group == PUBLIC_GROUP and suite.part_of is None and suite.control in guard:
             name, control = f"{ADVBENCH.title}, {suite.title}", results.control(suite)
-            rows.append(_row(name, "recall", guard[suite.name]["recall"], NOTHING))
-            rows.append(_row(f"{NOTHING} its control, benign", "false_positive_rate", control, NOTHING))
+            others = by_policy(results, suite.name, "recall")
+            rows.append(_row(name, "recall", guard[suite.name]["recall"], others, NOTHING))
+            name, others = (
+                f"{NOTHING} its control, benign",
+                by_policy(results, suite.control, "false_positive_rate"),
+            )
+            rows.append(_row(name, "false_positive_rate", control, others, NOTHING))
     return rows
 
 
-def _row(title: str, metric: str, summary: Summary, others: str) -> tuple[str, ...]:
-    return title, metric_named(metric).title, f"{summary.n:,}", with_interval(summary), others
+def _row(title: str, metric: str, summary: Summary, narrower: Iterable[str], others: str) -> tuple[str, ...]:
+    return title, metric_named(metric).title, f"{summary.n:,}", with_interval(summary), *narrower, others
 
 
 def _others(published: Published | None, metric: str) -> str:

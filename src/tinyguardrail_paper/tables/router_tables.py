@@ -12,7 +12,7 @@ CHOICES = ("random", "early_exit", "early_exit_equal_share", "oracle")
 @declare(
     "router_comparison",
     "The learned router and other choices of as many rows, each calibrated on its own validation rows: "
-    "all test rows, AUC on plain ones. Early exit runs the fast branch first on every text.",
+    "all test rows, AUC on plain ones. Early exit costs what the router does.",
     "Goes deep by | Deep | Accuracy | Macro F1 | AUC | Recall | False pos. | "
     "Learned less this, accuracy | p (Holm)",
 )

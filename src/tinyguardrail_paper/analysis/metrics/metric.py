@@ -1,5 +1,6 @@
 """What a metric is: a name, a title, what it needs, how it is measured and how its interval is made."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -58,7 +59,7 @@ class Sample:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Metric:
+class Metric(ABC):
     """One metric of test rows.
 
     Attributes:
@@ -83,8 +84,9 @@ class Metric:
         enough = threats >= self.least_threats and len(threat) - threats >= self.least_benign
         return len(threat) > 0 and kind in self.kinds and enough
 
+    @abstractmethod
     def measure(self, sample: Sample) -> Summary:
-        raise NotImplementedError
+        """The value of each seed, their mean, and an interval."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""A public benchmark: which rows of which source it is.
+"""A public benchmark: which rows of which source, or of a few sources, it is.
 
 Only the full scale has such rows. They are chosen by source *and* family, as the loaders write
 both, because a source also gives the texts of compositions and obfuscations, which keep its name.
@@ -30,8 +30,7 @@ class Benchmark:
 
     Attributes:
         name: of the suite in `results/metrics.json`.
-        source: row of the registry.
-        family: pattern that the whole family must match.
+        source, family: patterns that the whole source, a row of the registry, and the whole family match.
         kind: what its rows are, and so what can be measured.
         published: what others report of a metric.
     """
@@ -45,9 +44,11 @@ class Benchmark:
 
     def members(self, scores: Scores) -> np.ndarray:
         """(N,) bool: its untransformed rows, of any split."""
-        own = (scores.rows["source"] == self.source) & untransformed(scores)
-        families = [name for name in set(scores.rows["family"][own]) if re.fullmatch(self.family, name)]
-        return own & np.isin(scores.rows["family"].astype(str), families)
+        own = untransformed(scores)
+        for column, pattern in (("source", self.source), ("family", self.family)):
+            names = [name for name in set(scores.rows[column][own]) if re.fullmatch(pattern, name)]
+            own &= np.isin(scores.rows[column].astype(str), names)
+        return own
 
     def __call__(self, scores: Scores) -> Iterator[Suite]:
         mask = self.members(scores)

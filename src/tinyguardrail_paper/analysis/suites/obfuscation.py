@@ -11,6 +11,7 @@ from tinyguardrail_paper.analysis.suites.harmful_requests import ADVBENCH
 from tinyguardrail_paper.analysis.suites.suite import Suite, select, untransformed
 
 GROUP = "attacks"
+CONTROLS = "matched controls"
 PUBLIC_GROUP = "public attacks"
 
 TITLES = {
@@ -25,9 +26,7 @@ def attacks(scores: Scores) -> Iterator[Suite]:
         shared = {"title": attack_title(name), "part_of": family, "control": control_name(name)}
         yield select(scores, members, name=name, group=GROUP, kind=ATTACKS, **shared)
         title, benign = f"benign text put through {shared['title']}", members & ~scores.threat
-        yield select(
-            scores, benign, name=shared["control"], title=title, group="matched controls", kind=BENIGN
-        )
+        yield select(scores, benign, name=shared["control"], title=title, group=CONTROLS, kind=BENIGN)
         # The same controls, because a control is drawn for a transform and not for a source.
         public = members & (~scores.threat | (scores.rows["source"] == ADVBENCH.source))
         if np.any(public & scores.threat & scores.split("test")):

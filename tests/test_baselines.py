@@ -13,15 +13,17 @@ from conftest import make_guard, make_tokenizer
 from made_up_rows import row
 from tinyguardrail.data.labels import INTENTS
 from tinyguardrail.model.build import feature_extractor
+from tinyguardrail.model.encoders import load_encoder
 from tinyguardrail.model.pretrained import pretrained_folder
 from tinyguardrail.normalization.normalizer import Normalized
 from tinyguardrail.training.checkpoint import Checkpoint
 from tinyguardrail.training.distributed import Workers
 from tinyguardrail.training.trainer import Trainer
 from tinyguardrail_paper.experiments.baselines import fine_tuned, logistic, measure
-from tinyguardrail_paper.experiments.baselines.encoder import MeanPooled, Reader, pretrained_minilm
+from tinyguardrail_paper.experiments.baselines.encoder import MeanPooled, Reader
 from tinyguardrail_paper.experiments.baselines.fine_tuned import BaselineError, FineTuned
 from tinyguardrail_paper.experiments.baselines.measure import least_benign, readings, score
+from tinyguardrail_paper.experiments.baselines.rows import ENCODER
 from tinyguardrail_paper.experiments.baselines.windows import WordPieceWindows
 from tinyguardrail_paper.scores.inputs import InputError
 from tinyguardrail_paper.scores.score_table import baselines_table
@@ -76,7 +78,7 @@ def tiny_bert() -> BertModel:
 def tiny(monkeypatch, tmp_path):
     """Settings for a BERT of a few thousand random weights in place of MiniLM, and an empty folder."""
     for module in (fine_tuned, logistic, measure):
-        monkeypatch.setattr(module, "pretrained_minilm", lambda: (tiny_bert(), make_tokenizer()))
+        monkeypatch.setattr(module, "load_encoder", lambda name: (tiny_bert(), make_tokenizer()))
     monkeypatch.chdir(tmp_path)
     root = load_params(ROOT / "params.yaml")
     train = {"epochs": 2, "rows_per_epoch": 24, "window_tokens": WINDOW, "precision": "fp32"}
@@ -96,7 +98,7 @@ def rows():
 
 
 def run(params, rows, folder="state"):
-    return measure.measure(params, rows, in_the_clear, 0, Checkpoint(measure.RESUME / folder))
+    return measure.measure(params, rows, in_the_clear, 0, Checkpoint(measure.RESUME / folder))[0]
 
 
 # ---- windows ------------------------------------------------------------------------------------
@@ -133,7 +135,7 @@ def test_a_batch_gives_each_window_what_it_gets_alone():
     together = reader.run_all(model, windows, "test")
     for window, vector in zip(windows, together, strict=True):
         with torch.inference_mode():
-            states = model.eval().bert(torch.from_numpy(window.input_ids)[None]).last_hidden_state[0]
+            states = model.eval().encoder(torch.from_numpy(window.input_ids)[None]).last_hidden_state[0]
         np.testing.assert_allclose(vector, states.mean(0).numpy(), atol=1e-5)
 
 
@@ -224,6 +226,16 @@ def test_a_normalized_baseline_is_the_same_model_on_other_text(tiny, rows):
         )
         np.testing.assert_array_equal(before[:, :-1], after[:, :-1])
         assert after[0, -1] < before[0, -1]
+
+
+def test_parameters_are_counted_once_and_normalization_adds_none(tiny, rows):
+    _, found = measure.measure(tiny, rows, in_the_clear, 0, Checkpoint(measure.RESUME / "state"))
+    bert = sum(each.numel() for each in tiny_bert().parameters())
+    head = 4 * tiny_bert().config.hidden_size + 4
+    assert list(found) == tiny.baselines.names
+    assert found["minilm"] == found["minilm_frozen"] == bert + head
+    assert (found["minilm_normalized"], found["minilm_frozen_normalized"]) == (found["minilm"],) * 2
+    assert (found["tfidf"] - 4) % 5 == 0  # of every n-gram four weights and a frequency
 
 
 def test_only_what_is_asked_for_is_trained(tiny, rows, monkeypatch):
@@ -318,7 +330,7 @@ def test_every_weight_is_tuned_and_vectors_do_not_decay(tiny):
 
 
 def test_minilm_is_read_as_transformers_reads_it():
-    model, tokenizer = pretrained_minilm()
+    model, tokenizer = load_encoder(ENCODER)
     reader = Reader(WordPieceWindows(tokenizer, 192), torch.device("cpu"), "fp32")
     sentences = [
         "How do I bake bread?",

@@ -1,15 +1,13 @@
-"""all-MiniLM-L6-v2 as it is: whole vocabulary, six layers, the mean of its last states."""
+"""An encoder as it is, with its whole vocabulary, and how windows are read with it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 from torch import nn
-from transformers import BertConfig, BertModel
+from transformers import PreTrainedModel
 
-from tinyguardrail.model.pretrained import load_minilm, pretrained_folder
 from tinyguardrail_common.progress import progress
 from tinyguardrail_paper.experiments.baselines.windows import Window, WordPieceWindows
 
@@ -17,29 +15,16 @@ PAD_MULTIPLE = 8  # few lengths of batches mean few shapes of products, whose ke
 BATCH_SIZE = 32  # windows of one run without gradients
 
 
-def pretrained_minilm() -> tuple[BertModel, Tokenizer]:
-    """MiniLM without its pooler, in fp32, and its whole tokenizer.
-
-    Raises:
-        PretrainedError: as in `pretrained_folder`.
-    """
-    folder = pretrained_folder()
-    weights, tokenizer = load_minilm(folder)
-    model = BertModel(BertConfig.from_pretrained(folder), add_pooling_layer=False)
-    model.load_state_dict({name: weights[name] for name in model.state_dict()})
-    return model, tokenizer
-
-
 class MeanPooled(nn.Module):
-    """A BERT whose sentences are the means of their last states."""
+    """An encoder whose sentences are the means of their last states."""
 
-    def __init__(self, bert: BertModel):
+    def __init__(self, encoder: PreTrainedModel):
         super().__init__()
-        self.bert = bert
+        self.encoder = encoder
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """(B, T), (B, T) -> (B, D) in fp32."""
-        states = self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state.float()
+        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state.float()
         weights = attention_mask[..., None].float()
         return (states * weights).sum(1) / weights.sum(1)
 

@@ -8,13 +8,14 @@ import torch
 from torch import nn
 
 from tinyguardrail.data.labels import INTENTS
+from tinyguardrail.model.encoders import load_encoder
 from tinyguardrail.training.batches import epoch_batches
 from tinyguardrail.training.examples import Examples
 from tinyguardrail.training.optimizer import schedule, set_rates
 from tinyguardrail_common.errors import UserError
 from tinyguardrail_common.progress import progress
-from tinyguardrail_paper.experiments.baselines.encoder import MeanPooled, pretrained_minilm
-from tinyguardrail_paper.experiments.baselines.rows import Classifier, Training
+from tinyguardrail_paper.experiments.baselines.encoder import MeanPooled
+from tinyguardrail_paper.experiments.baselines.rows import ENCODER, Classifier, Training
 from tinyguardrail_paper.experiments.baselines.windows import Window
 from tinyguardrail_paper.settings.baselines import Baselines
 
@@ -29,7 +30,7 @@ class FineTuned(nn.Module):
     def __init__(self, encoder: MeanPooled):
         super().__init__()
         self.encoder = encoder
-        self.head = nn.Linear(encoder.bert.config.hidden_size, len(INTENTS))
+        self.head = nn.Linear(encoder.encoder.config.hidden_size, len(INTENTS))
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """(B, T), (B, T) -> logits (B, 4) in the order of `INTENTS`."""
@@ -43,14 +44,14 @@ def train_fine_tuned(training: Training) -> Classifier:
         BaselineError: the loss is not finite; the step is named.
     """
     torch.manual_seed(training.seed)
-    model = FineTuned(MeanPooled(pretrained_minilm()[0])).to(training.reader.device)
+    model = FineTuned(MeanPooled(load_encoder(ENCODER)[0])).to(training.reader.device)
     _fit(model, training)
 
     def probabilities(windows: Sequence[Window]) -> np.ndarray:
         logits = training.reader.run_all(model, windows, "fine-tuned encoder")
         return torch.from_numpy(logits).double().softmax(-1).numpy()
 
-    return probabilities
+    return Classifier(probabilities, sum(each.numel() for each in model.parameters()))
 
 
 def _fit(model: FineTuned, training: Training) -> None:

@@ -1,6 +1,6 @@
 """Baselines with a multinomial logistic regression over intents: on TF-IDF, and on a frozen encoder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ from threadpoolctl import threadpool_limits
 
 from tinyguardrail.data.labels import INTENTS
 from tinyguardrail.data.sampling import evenly_spaced_sample
-from tinyguardrail_paper.experiments.baselines.encoder import MeanPooled, pretrained_minilm
-from tinyguardrail_paper.experiments.baselines.rows import Classifier, Training
+from tinyguardrail.model.encoders import load_encoder
+from tinyguardrail_paper.experiments.baselines.encoder import MeanPooled
+from tinyguardrail_paper.experiments.baselines.rows import ENCODER, Classifier, Training
 from tinyguardrail_paper.experiments.baselines.windows import Window
 
 MOST_ITERATIONS = 1000
@@ -30,12 +31,16 @@ def train_tfidf(training: Training) -> Classifier:
     examples = training.every_example
     features = vectorizer.fit_transform([window.piece for window in examples.windows])
     classify = _regression(features, examples.labels, settings.tfidf_inverse_penalty, training)
-    return lambda windows: classify(vectorizer.transform([window.piece for window in windows]))
+    weights = features.shape[1]  # a frequency of each n-gram, beside what the regression makes of it
+    return Classifier(
+        lambda windows: classify.probabilities(vectorizer.transform([window.piece for window in windows])),
+        classify.parameters + weights,
+    )
 
 
 def train_frozen(training: Training) -> Classifier:
     """The vectors of MiniLM, of length one as it was trained to be compared; its weights do not change."""
-    encoder = MeanPooled(pretrained_minilm()[0]).to(training.reader.device)
+    encoder = MeanPooled(load_encoder(ENCODER)[0]).to(training.reader.device)
 
     def vectors(windows: Sequence[Window]) -> np.ndarray:
         found = training.reader.run_all(encoder, windows, "frozen encoder")
@@ -47,7 +52,8 @@ def train_frozen(training: Training) -> Classifier:
     classify = _regression(
         features, examples.labels[chosen], training.settings.frozen_inverse_penalty, training
     )
-    return lambda windows: classify(vectors(windows))
+    frozen = sum(each.numel() for each in encoder.parameters())
+    return Classifier(lambda windows: classify.probabilities(vectors(windows)), classify.parameters + frozen)
 
 
 def _tfidf(analyzer: str, lengths: tuple[int, int], most: int) -> TfidfVectorizer:
@@ -56,10 +62,8 @@ def _tfidf(analyzer: str, lengths: tuple[int, int], most: int) -> TfidfVectorize
     )
 
 
-def _regression(
-    features: Any, labels: np.ndarray, inverse_penalty: float, training: Training
-) -> Callable[[Any], np.ndarray]:
-    """Fitted probabilities (n, 4) in the order of `INTENTS`; an intent without a row has none."""
+def _regression(features: Any, labels: np.ndarray, inverse_penalty: float, training: Training) -> Classifier:
+    """Of features instead of windows; an intent without a row gets no probability."""
     model = LogisticRegression(C=inverse_penalty, max_iter=MOST_ITERATIONS)
     with threadpool_limits(training.threads):
         model.fit(features, labels)
@@ -70,4 +74,4 @@ def _regression(
             found[:, model.classes_] = model.predict_proba(features)
         return found
 
-    return probabilities
+    return Classifier(probabilities, model.coef_.size + model.intercept_.size)

@@ -9,14 +9,15 @@ import torch
 from tinyguardrail import model, training
 from tinyguardrail.data.labels import BENIGN, INTENTS
 from tinyguardrail.data.records import Record
+from tinyguardrail.model.encoders import load_encoder
 from tinyguardrail.normalization.normalizer import Normalized
 from tinyguardrail.training.checkpoint import Checkpoint, fingerprint
 from tinyguardrail.training.examples import LabelledTexts
-from tinyguardrail_paper.experiments.baselines.encoder import Reader, pretrained_minilm
+from tinyguardrail_paper.experiments.baselines.encoder import Reader
 from tinyguardrail_paper.experiments.baselines.fine_tuned import train_fine_tuned
 from tinyguardrail_paper.experiments.baselines.logistic import train_frozen, train_tfidf
-from tinyguardrail_paper.experiments.baselines.rows import Classifier, Training
-from tinyguardrail_paper.experiments.baselines.windows import WordPieceWindows
+from tinyguardrail_paper.experiments.baselines.rows import ENCODER, Classifier, Training
+from tinyguardrail_paper.experiments.baselines.windows import Window, WordPieceWindows
 from tinyguardrail_paper.scores.score_table import Columns, baseline_columns, baselines_table
 from tinyguardrail_paper.settings.baselines import BASELINES
 from tinyguardrail_paper.settings.params import Params
@@ -36,8 +37,10 @@ def measure(
     normalize: Callable[[str], Normalized],
     seed: int,
     checkpoint: Checkpoint,
-) -> Columns:
+) -> tuple[Columns, dict[str, int]]:
     """The columns of `baselines_table(params.baselines.names)`, of validation and then test rows.
+
+    Beside them the number of parameters of each baseline.
 
     Args:
         rows: of each split, in file order.
@@ -47,19 +50,21 @@ def measure(
     scored = dict(enumerate([*rows["validation"], *rows["test"]]))
     views = readings([record.text for record in scored.values()], normalize)
     names = params.baselines.names
-    columns = baselines_table(names).row_columns(scored)
+    columns, parameters = baselines_table(names).row_columns(scored), {}
     for kind, train in TRAIN.items():
         own = {name: views[BASELINES[name].reading] for name in names if BASELINES[name].classifier == kind}
         if own:
-            for name, probabilities in score(train(task), task.reader.windows, own):
+            classifier = train(task)
+            parameters |= dict.fromkeys(own, classifier.parameters)
+            for name, probabilities in score(classifier.probabilities, task.reader.windows, own):
                 columns |= baseline_columns(name, probabilities)
-    return columns
+    return columns, {name: parameters[name] for name in names}
 
 
 def prepare(params: Params, rows: Sequence[Record], seed: int, checkpoint: Checkpoint) -> Training:
     """What every baseline of a seed is trained from; a GPU is used where there is one."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    windows = WordPieceWindows(pretrained_minilm()[1], params.train.window_tokens)
+    windows = WordPieceWindows(load_encoder(ENCODER)[1], params.train.window_tokens)
     return Training(
         texts=LabelledTexts.of(rows, {intent: index for index, intent in enumerate(INTENTS)}),
         train=params.train,
@@ -81,7 +86,9 @@ def readings(texts: Sequence[str], normalize: Callable[[str], Normalized]) -> di
 
 
 def score(
-    classify: Classifier, windows: WordPieceWindows, readings: Mapping[str, Views]
+    classify: Callable[[Sequence[Window]], np.ndarray],
+    windows: WordPieceWindows,
+    readings: Mapping[str, Views],
 ) -> Iterator[tuple[str, np.ndarray]]:
     """(name, (N, 4) probabilities) of each reading of N rows; a text that several share is read once."""
     texts = list(dict.fromkeys(view for views in readings.values() for own in views for view in own))

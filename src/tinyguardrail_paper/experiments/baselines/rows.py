@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +15,19 @@ from tinyguardrail_paper.experiments.baselines.encoder import Reader
 from tinyguardrail_paper.experiments.baselines.windows import Window
 from tinyguardrail_paper.settings.baselines import Baselines
 
-Classifier = Callable[[Sequence[Window]], np.ndarray]  # W windows -> (W, 4) in the order of `INTENTS`
+ENCODER = "minilm"  # of `model.encoders`, that the guard starts from too
+
+
+class Classifier(NamedTuple):
+    """A trained baseline.
+
+    Attributes:
+        probabilities: of W windows, (W, 4) in the order of `INTENTS`.
+        parameters: how many numbers it was told or learned.
+    """
+
+    probabilities: Callable[[Sequence[Window]], np.ndarray]
+    parameters: int
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,13 @@ from tinyguardrail_paper.analysis.suites import Metrics, build_suites, evaluate_
 from tinyguardrail_paper.analysis.suites.suite import Suite
 from tinyguardrail_paper.settings.params import Params
 
-SYSTEMS = {name: "guard" if name == ANY else f"guard_{name}" for name in POLICIES}  # by policy
+
+def system_name(guard: str, policy: str) -> str:
+    """Of a guard under a policy: in `results/metrics.json` its own name stands for `any`."""
+    return guard if policy == ANY else f"{guard}_{policy}"
+
+
+SYSTEMS = {name: system_name("guard", name) for name in POLICIES}  # by policy
 
 Views = dict[str, tuple[Scores, Decisions]]  # by policy
 

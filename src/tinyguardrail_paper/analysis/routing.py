@@ -1,9 +1,11 @@
 """Which branch answers: the router's threshold, applied after both branches were scored."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
+from tinyguardrail.data.labels import INTENTS
 from tinyguardrail.runtime.temperature import apply_temperature, fit_temperature
 from tinyguardrail.runtime.threshold import blocking_threshold
 from tinyguardrail_paper.analysis.scores import Scores
@@ -37,6 +39,22 @@ class Decisions:
     def confidence(self) -> np.ndarray:
         """Probability of the predicted class, (S, N)."""
         return self.probabilities.max(axis=-1)
+
+    @property
+    def tells_intents(self) -> bool:
+        """False of a guard that only says how threatening a text is."""
+        return self.probabilities.shape[-1] == len(INTENTS)
+
+    def take(self, places: np.ndarray) -> Self:
+        """What was decided on some of the rows, by their places, (n,)."""
+        return replace(
+            self,
+            deep=self.deep[:, places],
+            probabilities=self.probabilities[:, places],
+            threat_score=self.threat_score[:, places],
+            predicted=self.predicted[:, places],
+            blocked=self.blocked[:, places],
+        )
 
 
 def answers(scores: Scores, deep: np.ndarray) -> np.ndarray:

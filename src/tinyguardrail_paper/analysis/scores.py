@@ -48,6 +48,22 @@ class Scores:
         """The same rows, in the same places, under another policy."""
         return replace(self, policy=policy)
 
+    def take(self, places: np.ndarray) -> Self:
+        """Some of the rows, by their places, (n,)."""
+        return replace(
+            self,
+            rows={name: column[places] for name, column in self.rows.items()},
+            intent=self.intent[places],
+            fast=self.fast[:, places],
+            deep=self.deep[:, places],
+            router=self.router[:, places],
+        )
+
+    def answered(self, probabilities: np.ndarray, seeds: Sequence[int]) -> Self:
+        """The same rows as a model without branches answers them, with probabilities (S, N, C)."""
+        router = np.zeros(probabilities.shape[:2])
+        return replace(self, seeds=tuple(seeds), fast=probabilities, deep=probabilities, router=router)
+
     @property
     def threat(self) -> np.ndarray:
         """(N,) bool: rows whose intent the policy blocks."""

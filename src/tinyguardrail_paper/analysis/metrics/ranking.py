@@ -4,6 +4,8 @@
 (B, n). The weighted forms return (B,) values and equal scikit-learn's at unit weights.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from sklearn.metrics import roc_auc_score, roc_curve
 
@@ -18,10 +20,10 @@ def auc(threat: np.ndarray, score: np.ndarray) -> float:
 
 def weighted_auc(threat: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Weighted area under the ROC curve with ties counted a half."""
-    fpr, tpr = _roc(threat, score, weights)
-    zero = np.zeros((len(weights), 1))
-    fpr, tpr = np.hstack([zero, fpr]), np.hstack([zero, tpr])
-    return np.sum(np.diff(fpr, axis=1) * (tpr[:, 1:] + tpr[:, :-1]) / 2, axis=1)
+    threats, benign = _side(threat, score, weights), _side(~threat, score, weights)
+    own = np.diff(threats.share, axis=1, prepend=0)
+    above = benign.at(threats.scores, ties=False) + benign.at(threats.scores, ties=True)
+    return 1 - np.sum(own * above, axis=1, dtype=np.float64) / 2
 
 
 def auc_from_placements(threat: np.ndarray, placements: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -42,11 +44,15 @@ def tpr_at_fpr(threat: np.ndarray, score: np.ndarray, limit: float) -> float:
 
 
 def weighted_tpr_at_fpr(
-    threat: np.ndarray, score: np.ndarray, weights: np.ndarray, limit: float
+    threat: np.ndarray, score: np.ndarray, weights: np.ndarray, limit: float | np.ndarray
 ) -> np.ndarray:
-    fpr, tpr = _roc(threat, score, weights)
-    best = np.where(fpr <= limit, tpr, 0.0).max(axis=1)
-    return np.where(np.isnan(fpr[:, -1] + tpr[:, -1]), np.nan, best)
+    """`limit` may differ from sample to sample, (B, 1)."""
+    threats, benign = _side(threat, score, weights), _side(~threat, score, weights)
+    exceeds = benign.share > limit
+    first = exceeds.argmax(axis=1)  # the highest benign score that would be blocked with too many
+    best = threats.one_each(np.searchsorted(-threats.scores, -benign.scores)[first])
+    best = np.where(exceeds[:, -1], best, 1.0)
+    return np.where(np.isnan(benign.share[:, -1] + threats.share[:, -1]), np.nan, best)
 
 
 def fpr_at_recall(threat: np.ndarray, score: np.ndarray, target: float) -> float:
@@ -58,23 +64,43 @@ def fpr_at_recall(threat: np.ndarray, score: np.ndarray, target: float) -> float
 def weighted_fpr_at_recall(
     threat: np.ndarray, score: np.ndarray, weights: np.ndarray, target: float
 ) -> np.ndarray:
-    fpr, tpr = _roc(threat, score, weights)
-    best = np.where(tpr >= target - 1e-6, fpr, 1.0).min(axis=1)
-    return np.where(np.isnan(fpr[:, -1] + tpr[:, -1]), np.nan, best)
+    threats, benign = _side(threat, score, weights), _side(~threat, score, weights)
+    first = (threats.share >= target - 1e-6).argmax(axis=1)
+    best = benign.one_each(np.searchsorted(-benign.scores, -threats.scores, side="right")[first])
+    return np.where(np.isnan(benign.share[:, -1] + threats.share[:, -1]), np.nan, best)
 
 
-def _roc(threat: np.ndarray, score: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(fpr, tpr), each (B, distinct scores), from the highest threshold to the lowest."""
-    order = np.argsort(-score, kind="stable")
-    descending = score[order]
-    last_of_tie = np.append(np.nonzero(np.diff(descending))[0], len(score) - 1)
-    drawn = weights[:, order]
-    curves = []
-    for rows in (~threat[order], threat[order]):
-        total = np.cumsum(drawn * rows.astype(drawn.dtype), axis=1)
-        with np.errstate(invalid="ignore"):
-            curves.append(total[:, last_of_tie] / total[:, -1:])
-    return curves[0], curves[1]
+class _Side(NamedTuple):
+    """Threats or benign rows in B samples, from the highest score down; D = distinct scores.
+
+    Attributes:
+        scores: (D,), falling.
+        share: of the side's weight at or above each of them, (B, D); NaN in a sample without the side.
+    """
+
+    scores: np.ndarray
+    share: np.ndarray
+
+    def at(self, scores: np.ndarray, ties: bool) -> np.ndarray:
+        """Share above each of `scores`, (m,), or at and above it where ties count, (B, m)."""
+        counts = np.searchsorted(-self.scores, -scores, side="right" if ties else "left")
+        return np.where(counts > 0, self.share[:, counts - 1], 0)
+
+    def one_each(self, counts: np.ndarray) -> np.ndarray:
+        """Share with the highest `counts` distinct scores of each sample, (B,)."""
+        found = np.take_along_axis(self.share, np.maximum(counts - 1, 0)[:, None], axis=1)[:, 0]
+        return np.where(counts > 0, found, 0)
+
+
+def _side(rows: np.ndarray, score: np.ndarray, weights: np.ndarray) -> _Side:
+    places = np.flatnonzero(rows)
+    places = places[np.argsort(-score[places], kind="stable")]
+    falling = score[places]
+    last_of_tie = np.append(np.nonzero(np.diff(falling))[0], len(places) - 1)
+    total = np.cumsum(weights[:, places], axis=1)
+    total = total if len(last_of_tie) == len(places) else total[:, last_of_tie]
+    with np.errstate(invalid="ignore"):
+        return _Side(falling[last_of_tie], total / total[:, -1:])
 
 
 def _tpr_at(percent: str, least_benign: int, kinds: frozenset[str] = frozenset({BOTH})) -> Statistic:

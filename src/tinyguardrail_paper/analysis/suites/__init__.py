@@ -41,7 +41,14 @@ def build_suites(scores: Scores) -> list[Suite]:
 
 
 def evaluate_suites(suites: list[Suite], sample: Callable[[Suite], Sample]) -> Metrics:
-    """Every metric of every suite, averaged over seeds; `sample` says what decides on its rows."""
-    return {
-        suite.name: {name: METRICS[name].measure(sample(suite)) for name in suite.metrics} for suite in suites
-    }
+    """Every metric of every suite, averaged over seeds; `sample` says what decides on its rows.
+
+    How intents are told apart is not measured of a guard that tells none.
+    """
+    return {suite.name: dict(_measured(suite, sample(suite))) for suite in suites}
+
+
+def _measured(suite: Suite, sample: Sample) -> Iterator[tuple[str, Summary]]:
+    for name in suite.metrics:
+        if sample.decisions.tells_intents or not METRICS[name].of_intents:
+            yield name, METRICS[name].measure(sample)

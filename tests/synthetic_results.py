@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from synthetic_scores import TRANSFORMS, make_public_rows, make_rows, make_scores, write_table
+from synthetic_scores import INTENTS, TRANSFORMS, make_public_rows, make_rows, make_scores, write_table
 from synthetic_var import write_var, write_var_ablation, write_var_search
 from tinyguardrail_common.files import write_json
+from tinyguardrail_paper.scores.score_table import RECORD
 from tinyguardrail_paper.settings.params import load_params
 
 ARMS = load_params(Path(__file__).parents[1] / "params.yaml").ablate.arms
+BASELINES = load_params(Path(__file__).parents[1] / "params.yaml").baselines.names
+PEER = "prompt_guardrail"  # of those in params.yaml, the one that was measured
 VAR_SEEDS = (0, 1, 2)  # those in params.yaml
 
 
@@ -38,6 +41,8 @@ def write_results(
         _write_evasion(folder, seed, shared, generator)
         if timings:
             write_json(folder / f"results/latency/guard_{name}.json", _guard_timing(seed, generator))
+        _write_baselines(folder, seed, shared)
+    _write_peer(folder / f"data/scores/peers/{PEER}.parquet", shared)
     for seed in VAR_SEEDS:
         write_var(folder, seed, np.random.default_rng(60 + seed), timings)
     write_var_search(folder, timings)
@@ -45,6 +50,26 @@ def write_results(
     _write_leave_one_out(folder / "data/scores/leave_one_out", np.random.default_rng(7))
     _write_ablation(folder / "data/scores/ablation/seed0", shared[:1200])  # of the seed in params.yaml
     write_json(folder / "results/data_card.json", _data_card(shared))
+
+
+def _write_baselines(folder: Path, seed: int, rows: list[dict[str, Any]]) -> None:
+    """Scores of every baseline: those of a guard's fast branch of another seed."""
+    columns = {name: [row[name] for row in rows] for name in ("row", "split", "intent", "parent_id")}
+    for number, baseline in enumerate(BASELINES):
+        table = make_scores(rows, 400 + 10 * number + seed)
+        columns |= {f"{baseline}_{intent}": table[f"fast_{intent}"] for intent in INTENTS}
+    write_table(folder / f"data/scores/baselines/seed{seed}.parquet", pa.table(columns))
+    parameters = {name: 22_566_916 for name in BASELINES}
+    write_json(folder / f"results/baselines/seed{seed}.json", {"parameters": parameters})
+
+
+def _write_peer(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Scores of every third row, by a guard that blocks at one half."""
+    table = make_scores(rows, 500).take(list(range(0, len(rows), 3)))
+    threat = 1 - table["fast_benign"].to_numpy()
+    kept = table.select(["row", *RECORD])
+    kept = kept.append_column("score", pa.array(threat))
+    write_table(path, kept.append_column("blocked", pa.array(threat >= 0.5)))
 
 
 def _write_ablation(folder: Path, rows: list[dict[str, Any]]) -> None:

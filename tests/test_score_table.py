@@ -8,7 +8,7 @@ from made_up_rows import row as made_up
 from synthetic_scores import INTENTS
 from tinyguardrail.data.labels import LABEL_OF_INTENT
 from tinyguardrail_paper.scores.inputs import InputError
-from tinyguardrail_paper.scores.score_table import GUARD, branch_columns, branch_probabilities
+from tinyguardrail_paper.scores.score_table import GUARD, branch_columns, intent_probabilities
 
 RECORDS = {
     row: made_up(f"text {row}", LABEL_OF_INTENT[intent], f"p{row}", "test", intent=intent)
@@ -32,8 +32,8 @@ def test_what_is_written_is_read(tmp_path):
     assert table["parent_id"].tolist() == ["p3", "p4", "p9"]
     assert table["intent"].tolist() == ["harm", "benign", "injection"]
     assert table["label"].tolist() == ["jailbreak", "benign", "direct_injection"]
-    assert np.array_equal(branch_probabilities(table, "fast"), fast)
-    assert np.array_equal(branch_probabilities(table, "deep"), deep)
+    assert np.array_equal(intent_probabilities(table, "fast"), fast)
+    assert np.array_equal(intent_probabilities(table, "deep"), deep)
     assert [path.name for path in tmp_path.iterdir()] == ["seed0.parquet"]
 
 

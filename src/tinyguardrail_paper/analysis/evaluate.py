@@ -11,6 +11,7 @@ from tinyguardrail.runtime.policy import ANY
 from tinyguardrail_common.statistics.significance import ParentBootstrap
 from tinyguardrail_paper.analysis import curves
 from tinyguardrail_paper.analysis.ablation import evaluate_ablation
+from tinyguardrail_paper.analysis.baselines import baseline_sizes, read_baselines
 from tinyguardrail_paper.analysis.calibration import evaluate_calibration
 from tinyguardrail_paper.analysis.comparisons import adjusted, compare_branches
 from tinyguardrail_paper.analysis.efficiency import evaluate_int8, evaluate_latency, evaluate_size
@@ -18,7 +19,9 @@ from tinyguardrail_paper.analysis.evasion import evaluate_evasion
 from tinyguardrail_paper.analysis.leave_one_out import evaluate_leave_one_out
 from tinyguardrail_paper.analysis.metrics.metric import Sample
 from tinyguardrail_paper.analysis.obfuscation import evaluate_obfuscation
+from tinyguardrail_paper.analysis.peers import read_measured_peers
 from tinyguardrail_paper.analysis.policies import Views, decide_by_policy, evaluate_policies, evaluate_routed
+from tinyguardrail_paper.analysis.rivals import evaluate_rivals
 from tinyguardrail_paper.analysis.router import distribution, evaluate_router
 from tinyguardrail_paper.analysis.router_comparison import attach_p_values, compare_choices
 from tinyguardrail_paper.analysis.routing import ALWAYS_DEEP, ALWAYS_FAST, Decisions, collapsed_seeds, decide
@@ -120,6 +123,10 @@ def evaluate(params: Params) -> Results:
         systems.setdefault(system, {}).update(tests)
     significance = adjusted(compare_branches(scores, arms, statistics) + tested_choices, statistics.alpha)
     attach_p_values(systems["guard"], significance)
+    rivals = [*read_baselines(scores, params), *read_measured_peers(scores, params.peers.names)]
+    systems |= evaluate_rivals(rivals, views, params)
+    for system, found in baseline_sizes(params.baselines.names, params.seeds).items():
+        systems[system] |= found
     systems["leave_one_out"], held_out_families = evaluate_leave_one_out(params)
     systems["ablation"] = evaluate_ablation(params)
     latency, hardware = evaluate_latency(params.seeds)

@@ -18,7 +18,7 @@ from tinyguardrail_paper.analysis.row_means import mean_gap, row_mean
 from tinyguardrail_paper.analysis.scores import Scores
 from tinyguardrail_paper.analysis.summary import Summary, over_seeds
 from tinyguardrail_paper.scores.inputs import InputError, read_seeds_json
-from tinyguardrail_paper.scores.score_table import BRANCHES, EVASION, Columns, branch_probabilities
+from tinyguardrail_paper.scores.score_table import BRANCHES, EVASION, Columns, intent_probabilities
 from tinyguardrail_paper.settings import paths
 
 STAGE = EVASION.stage
@@ -116,7 +116,7 @@ def _at(moment: str, table: Columns) -> Columns:
 
 def _attacks(tables: Sequence[Columns], place: dict[int, int]) -> Attacks:
     rows = np.array([place[row] for row in tables[0]["row"].tolist()])
-    branches = (np.stack([branch_probabilities(table, branch) for table in tables]) for branch in BRANCHES)
+    branches = (np.stack([intent_probabilities(table, branch) for table in tables]) for branch in BRANCHES)
     return Attacks(rows, np.stack([table["router_score"] for table in tables]), *branches)
 
 

@@ -44,9 +44,14 @@ def evaluate_policies(views: Views, bootstrap: ParentBootstrap, bins: int) -> di
     systems = {}
     for name, (view, decisions) in views.items():
         if name != ANY:
-            tests = evaluate_routed(build_suites(view), view, decisions, bootstrap, bins)
-            systems[SYSTEMS[name]] = tests | {"calibration": evaluate_threshold(view, decisions)}
+            systems[SYSTEMS[name]] = evaluate_policy(view, decisions, bootstrap, bins)
     return systems
+
+
+def evaluate_policy(scores: Scores, decisions: Decisions, bootstrap: ParentBootstrap, bins: int) -> Metrics:
+    """Every suite that has rows for the policy of the scores, and its threshold."""
+    tests = evaluate_routed(build_suites(scores), scores, decisions, bootstrap, bins)
+    return tests | {"calibration": evaluate_threshold(scores, decisions)}
 
 
 def evaluate_routed(

@@ -18,7 +18,7 @@ import numpy as np
 from tinyguardrail.data.labels import BENIGN as BENIGN_INTENT
 from tinyguardrail.data.labels import INTENTS
 from tinyguardrail.runtime.policy import ANY, POLICIES, Policy
-from tinyguardrail_paper.scores.score_table import GUARD, Columns, branch_probabilities
+from tinyguardrail_paper.scores.score_table import GUARD, Columns, intent_probabilities
 
 BENIGN = INTENTS.index(BENIGN_INTENT)
 
@@ -99,12 +99,13 @@ def stack(seeds: Sequence[int], tables: Sequence[Columns]) -> Scores:
         seeds=tuple(seeds),
         rows={name: first[name] for name in GUARD.columns},
         intent=np.array([INTENTS.index(intent) for intent in first["intent"]], dtype=np.int64),
-        fast=np.stack([_probabilities(table, "fast") for table in tables]),
-        deep=np.stack([_probabilities(table, "deep") for table in tables]),
+        fast=np.stack([probabilities(table, "fast") for table in tables]),
+        deep=np.stack([probabilities(table, "deep") for table in tables]),
         router=np.stack([table["router_score"] for table in tables]),
     )
 
 
-def _probabilities(table: Columns, branch: str) -> np.ndarray:
-    stacked = branch_probabilities(table, branch)
+def probabilities(table: Columns, model: str) -> np.ndarray:
+    """(N, 4) probabilities of one of a table's models, which add up to 1."""
+    stacked = intent_probabilities(table, model)
     return stacked / stacked.sum(axis=-1, keepdims=True)  # float32 sums are 1 only to 1e-7

@@ -8,6 +8,7 @@ from tinyguardrail.data.records import SPLITS
 from tinyguardrail.runtime.policy import POLICIES
 from tinyguardrail_paper.analysis.evaluate import Results
 from tinyguardrail_paper.analysis.policies import SYSTEMS
+from tinyguardrail_paper.analysis.rivals import is_narrower_rival
 from tinyguardrail_paper.analysis.summary import Format, Summary, rounded
 from tinyguardrail_paper.analysis.var import HEADLINE_PRESET
 from tinyguardrail_paper.settings.params import Params
@@ -85,9 +86,13 @@ def _value(raw: float, written: Format, bounds: Sequence[float] | None = None) -
 
 
 def _measured(results: Results) -> dict[str, Any]:
-    """Every summary by its path; those of VAR's corpus, of which there is one, without its name."""
+    """Every summary by its path; those of VAR's corpus, of which there is one, without its name.
+
+    Rivals under the narrower policies stand in tables alone: they are many.
+    """
     values = {}
-    for system, tests in results.systems.items():
+    shown = {name: tests for name, tests in results.systems.items() if not is_narrower_rival(name)}
+    for system, tests in shown.items():
         for test, found in tests.items():
             for metric, summary in found.items():
                 own = (system, test) == ("var", results.var["corpus"])
@@ -143,6 +148,8 @@ def _settings(params: Params) -> dict[str, Any]:
         "var_seeds": len(params.var.seeds),
         "epochs": params.train.epochs,
         "rows_per_epoch": params.train.rows_per_epoch or 0,
+        "baseline_rows": params.baselines.rows_per_epoch or params.train.rows_per_epoch or 0,
+        "frozen_rows": params.baselines.frozen_rows,
         "strata_weighted": len(params.train.weights),
         "adversarial_from": _from_epoch(params.train.adversarial_epoch),
         "quantized_from": _from_epoch(params.train.quantization_aware_epoch),

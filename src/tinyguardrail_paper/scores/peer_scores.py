@@ -1,9 +1,6 @@
 """Reading what a peer gave the rows that the guard was scored on."""
 
-import numpy as np
-
-from tinyguardrail_paper.scores.inputs import InputError
-from tinyguardrail_paper.scores.score_table import PEERS, RECORD, Columns
+from tinyguardrail_paper.scores.score_table import PEERS, RECORD, Columns, check_rows
 
 
 def read_peer(name: str, guard: Columns) -> Columns | None:
@@ -14,16 +11,7 @@ def read_peer(name: str, guard: Columns) -> Columns | None:
     """
     file = PEERS.folder / f"{name}.parquet"
     table = PEERS.read(file)
-    rows = table["row"]
-    if not len(rows):
+    if not len(table["row"]):
         return None
-    if rows[-1] >= len(guard["row"]):
-        raise InputError(
-            f"{file}: row {rows[-1]} is not among the guard's {len(guard['row'])}; run: make peers"
-        )
-    for column in RECORD:
-        differ = table[column] != guard[column][rows]
-        if differ.any():
-            row = rows[np.argmax(differ)]
-            raise InputError(f"{file}: {column} of row {row} differs from the guard's; run: make peers")
+    check_rows(file, table, guard, RECORD, "make peers")
     return table

@@ -114,6 +114,24 @@ class ScoreTable:
         return [name for name in self.all_columns if name not in known]
 
 
+def check_rows(file: Path, table: Columns, guard: Columns, columns: Sequence[str], remedy: str) -> None:
+    """Another table's `row` counts the guard's rows, and these `columns` say the same of them.
+
+    Raises:
+        InputError: they do not; the message ends on the `remedy`, a command.
+    """
+    rows = table["row"]
+    if len(rows) and rows.max() >= len(guard["row"]):
+        raise InputError(
+            f"{file}: row {rows.max()} is not among the guard's {len(guard['row'])}; run: {remedy}"
+        )
+    for column in columns:
+        differ = table[column] != guard[column][rows]
+        if differ.any():
+            row = rows[np.argmax(differ)]
+            raise InputError(f"{file}: {column} of row {row} differs from the guard's; run: {remedy}")
+
+
 def branch_columns(
     intents: Sequence[str], fast: np.ndarray, deep: np.ndarray, router_score: np.ndarray
 ) -> Columns:
@@ -126,9 +144,9 @@ def branch_columns(
     return {**columns, "router_score": router_score}
 
 
-def branch_probabilities(table: Columns, branch: str) -> np.ndarray:
-    """(N, 4) class probabilities of one branch, in the order of `INTENTS`."""
-    return np.stack([table[f"{branch}_{intent}"] for intent in INTENTS], axis=-1)
+def intent_probabilities(table: Columns, model: str) -> np.ndarray:
+    """(N, 4) probabilities of one of a table's models, such as a branch, in the order of `INTENTS`."""
+    return np.stack([table[f"{model}_{intent}"] for intent in INTENTS], axis=-1)
 
 
 GUARD = ScoreTable(
@@ -157,12 +175,15 @@ PEERS = ScoreTable(  # a file without rows is of a guard that could not be insta
 )
 
 
+BASELINE_ROWS = ("row", "split", "intent", "parent_id")
+
+
 def baselines_table(names: Sequence[str]) -> ScoreTable:
     """One file per seed, of all of these baselines; the guard's tables say more of the rows."""
     return ScoreTable(
         "baselines",
         paths.SCORES / "baselines",
-        ("row", "split", "intent", "parent_id"),
+        BASELINE_ROWS,
         tuple(f"{name}_{intent}" for name in names for intent in INTENTS),
         "baselines",
     )

@@ -188,4 +188,5 @@ def test_the_main_table_has_the_guard_its_branches_every_baseline_and_what_was_p
     metrics = json.loads(scale[2]["results/metrics.json"])
     (minilm,) = (row for row in main if row[0] == "MiniLM-L6 fine-tuned")
     assert minilm[5].startswith(f"{100 * metrics['baseline_minilm']['plain']['recall']['mean']:.1f}%")
-    assert [row[0] for row in tables["rivals"]["rows"]].count("any") == len(BASELINES) + 1
+    assert len(tables["rivals"]["rows"]) == len(BASELINES) + 1
+    assert tables["rivals"]["header"][-3:] == ["injection", "jailbreak", "harm"]

@@ -22,7 +22,7 @@ class Baseline(NamedTuple):
 
 
 BASELINES = {
-    "tfidf": Baseline("TF-IDF of words and characters, logistic regression", "tfidf"),
+    "tfidf": Baseline("TF-IDF, logistic regression", "tfidf"),
     "minilm_frozen": Baseline("MiniLM-L6 frozen, logistic regression", "frozen"),
     "minilm_frozen_normalized": Baseline("MiniLM-L6 frozen, normalized", "frozen", "normalized"),
     "minilm": Baseline("MiniLM-L6 fine-tuned", "fine_tuned"),

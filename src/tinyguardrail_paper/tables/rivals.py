@@ -1,9 +1,8 @@
 """The guard beside its rivals: measured here, as published, and at equal false positives."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tinyguardrail.runtime.policy import POLICIES
+from tinyguardrail.runtime.policy import ANY
 from tinyguardrail_paper.analysis.baselines import baseline_system
 from tinyguardrail_paper.analysis.evaluate import Results
 from tinyguardrail_paper.analysis.peers import peer_system
@@ -14,6 +13,7 @@ from tinyguardrail_paper.experiments.peers.facts import read_peers
 from tinyguardrail_paper.settings.baselines import BASELINES
 from tinyguardrail_paper.tables.formatting import NOTHING, mean, number, with_interval, without_unit
 from tinyguardrail_paper.tables.guard_tables import ARMS
+from tinyguardrail_paper.tables.policy_columns import NARROWER
 from tinyguardrail_paper.tables.table import Rows, declare
 
 OURS = {
@@ -23,7 +23,7 @@ OURS = {
 }
 HERE = "measured"
 PROPOSAL = "proposal"  # the document that this work began from, which names no source of its figures
-PIGUARD, PINT = "2410.22770", "PINT"  # the paper's main table; the benchmark's own list
+PIGUARD, PINT = "arXiv 2410.22770", "PINT"  # the paper's main table; the benchmark's own list
 PEERS = {peer_system(name): peer for name, peer in read_peers().items()}
 BASELINE_TITLES = {baseline_system(name): baseline.title for name, baseline in BASELINES.items()}
 
@@ -104,8 +104,9 @@ def rival_title(system: str) -> str:
     "The guard beside its rivals, under the policy any. NotInject, false positives and recall are of "
     "untransformed test rows. The guard and the baselines block at thresholds fixed on validation rows, "
     "peers as they are shipped, which scored a sample of rows. Sizes are of INT8 weights for the guard, of "
-    "fp32 ones for baselines, of the installed files for peers. Other systems as published, with a dash for "
-    "what nobody did; the proposal names no source. \u2020 WildGuardTest and PINT together.",
+    "fp32 ones for baselines, of the installed files for peers. Other systems as published, some sizes in "
+    "parameters, with a dash for what nobody did; the proposal names no source. \u2020 WildGuardTest and "
+    "PINT together.",
     "System | Size | PINT | NotInject | False pos. | Recall | FlipAttack | P95 | Open | Source",
 )
 def main(results: Results) -> Rows:
@@ -136,18 +137,19 @@ def _measured(
 
 @declare(
     "rivals",
-    "The guard and each rival at the false-positive rate that the rival has on all benign test rows: "
-    "recall on all threats of the policy, obfuscated ones included. The guard's threshold is set to that "
-    "rate on the same rows.",
-    "Policy | Rival | Threats | Its false pos. | Its recall | The guard's | Gap, points",
+    "The guard and each rival at the false-positive rate that the rival has on all benign test rows: recall "
+    "on all threats, obfuscated ones included, and by how much the guard's is higher. The guard's threshold "
+    "is set to that rate on the same rows. Under the policy any; the gap alone under each other one.",
+    f"Rival | Threats | Its false pos. | Its recall | The guard's | Gap, points | {' | '.join(NARROWER)}",
 )
 def rivals(results: Results) -> Rows:
-    return [row for policy in POLICIES for row in _at_equal_false_positives(results, policy)]
-
-
-def _at_equal_false_positives(results: Results, policy: str) -> Iterator[tuple[str, ...]]:
-    for system, found in results.systems.get(system_name(EQUAL, policy), {}).items():
+    rows = []
+    for system, found in results.systems[EQUAL].items():
         if found:
-            rates = (with_interval(found[name]) for name in ("false_positive_rate", "recall", "guard_recall"))
-            count = f"{found['recall'].n:,}"
-            yield policy, rival_title(system), count, *rates, without_unit(found["recall_gap"])
+            shown = (found[name] for name in ("false_positive_rate", "recall", "guard_recall"))
+            gaps = (
+                results.look_up((system_name(EQUAL, each), system, "recall_gap")) for each in (ANY, *NARROWER)
+            )
+            cells = (without_unit(gap) if gap else NOTHING for gap in gaps)
+            rows.append((rival_title(system), f"{found['recall'].n:,}", *map(with_interval, shown), *cells))
+    return rows

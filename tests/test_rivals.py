@@ -70,6 +70,21 @@ def test_a_baselines_score_is_what_its_file_says(guard, baselines):
     np.testing.assert_allclose(decisions.threat_score[1], tempered[:, 3] / tempered.sum(1), atol=1e-5)
 
 
+def test_rows_of_dev_sources_that_the_guard_alone_was_scored_on_do_not_matter(guard, baselines, params):
+    count = len(guard.intent)
+    longer = guard.take(np.append(np.arange(count), np.arange(5)))
+    longer.rows["row"] = np.arange(count + 5)
+    longer.rows["split"] = np.append(guard.rows["split"], ["dev"] * 5)
+    (first, *_) = read_baselines(longer, params)
+    assert first.places.tolist() == list(range(count))
+    rival = baselines[first.name]
+    alone, beside = (
+        evaluate_rivals([each], decide_by_policy(scores, params), params)["rivals"][each.name]
+        for each, scores in ((rival, guard), (first, longer))
+    )
+    assert alone == beside
+
+
 def test_every_rival_has_every_suite_under_every_policy(guard, baselines, params):
     rivals = [baselines["baseline_tfidf"], *read_measured_peers(guard, params.peers.names)]
     systems = evaluate_rivals(rivals, decide_by_policy(guard, params), params)

@@ -64,7 +64,7 @@ def _title(record: dict) -> str:
     if record["group"] == "epoch":
         return f"after epoch {record['name']}"
     if record["group"] == "attack":
-        side = "controls" if record["intent"] == BENIGN else "attacks"
+        side = "controls" if record["intent"] == BENIGN else record["intent"]
         return f"{suite_title(record['name'])}, {side}"
     return readable(record["name"])
 

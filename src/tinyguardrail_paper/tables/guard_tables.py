@@ -88,11 +88,11 @@ def in_the_clear(results: Results) -> Rows:
     rows = []
     for suite in (each for each in results.suites if each.group == ATTACKS and each.part_of is None):
         attack = results.systems["guard"][suite.name]
+        gap = results.look_up(("guard", suite.control, "false_positive_gap_to_clear"))
+        shown, recalls = without_unit(gap) if gap else NOTHING, (NOTHING,) * 3  # nothing blocked in the clear
         if ratio := attack.get("recall_ratio_to_clear"):
-            gap = results.look_up(("guard", suite.control, "false_positive_gap_to_clear"))
-            shown = without_unit(gap) if gap else NOTHING
-            cells = (mean(attack["recall_in_the_clear"]), with_interval(ratio), shown)
-            rows.append((suite.title, f"{ratio.n:,}", *cells))
+            recalls = f"{ratio.n:,}", mean(attack["recall_in_the_clear"]), with_interval(ratio)
+        rows.append((suite.title, *recalls, shown))
     return rows
 
 

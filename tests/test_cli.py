@@ -9,7 +9,7 @@ from tinyguardrail.cli import app
 from tinyguardrail.runtime.response import Response
 
 FIELDS = {"label", "threat_probability", "blocked", "branch", "response", "obfuscation", "truncated"}
-FIELDS |= {"probabilities", "policies"}
+FIELDS |= {"intent", "probabilities", "policies"}
 
 
 def test_texts_on_the_command_line(exported):

@@ -107,6 +107,7 @@ def calibrate(
 
 def _as_json(verdict: Verdict) -> dict[str, object]:
     return {
+        "intent": verdict.intent,
         "label": verdict.label,
         "threat_probability": round(verdict.threat_probability, 4),
         "probabilities": {name: round(value, 4) for name, value in verdict.probabilities.items()},
